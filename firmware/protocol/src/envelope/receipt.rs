@@ -1,0 +1,98 @@
+//! Receipts: what the other side has proven, signed by its organisation.
+//!
+//! Receipt 1 (*in custody*) says that every frame was fetched and authenticated; receipt 2 (*in PACS*) says which
+//! instances the receiving PACS has confirmed. A receipt travels in `Task.output`, in the clear towards the portal:
+//! so it names instances by their place in the letter and never by UID. It binds the letter's digest, so a receipt for
+//! one transfer cannot be shown for another.
+
+use aws_lc_rs::rand::SecureRandom;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::jws::{self, Kind, OrganisationSigner};
+use super::trust::{TrustAnchors, TrustError, VerifiedOrganisation};
+use crate::admin::{ReceiptStage, RefusedInstance};
+use crate::ident::{Digest, TransferId, Ura};
+
+/// The signed content of a receipt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Version of this content: 1.
+    pub v: u8,
+    /// The transfer.
+    pub transfer: TransferId,
+    /// SHA-256 of the sealed letter.
+    pub letter: Digest,
+    /// Which of the two.
+    pub stage: ReceiptStage,
+    /// Who signs: the addressee of the transfer.
+    pub by: Ura,
+    /// To whom: its sender.
+    pub to: Ura,
+    /// Instances stored.
+    pub stored: u32,
+    /// Of how many.
+    pub of: u32,
+    /// Those that were not, by place and status.
+    #[serde(default)]
+    pub refused: Vec<RefusedInstance>,
+    /// When, by the signer's clock.
+    pub at: Timestamp,
+}
+
+/// What a receipt must be about to be believed.
+#[derive(Debug, Clone)]
+pub struct Expected<'a> {
+    /// Our transfer.
+    pub transfer: &'a TransferId,
+    /// Digest of the letter we sealed.
+    pub letter: Digest,
+    /// Whom we addressed.
+    pub addressee: &'a Ura,
+    /// Ourselves.
+    pub sender: &'a Ura,
+    /// Instances in the letter.
+    pub instances: u32,
+}
+
+impl Receipt {
+    /// Signs the receipt.
+    pub fn sign(&self, signer: &OrganisationSigner, random: &dyn SecureRandom) -> String {
+        let payload = serde_json::to_vec(self).expect("a receipt is always JSON");
+        signer.sign(Kind::Receipt, &payload, random)
+    }
+
+    /// Verifies a receipt: signature, chain, and that it is about the transfer expected.
+    ///
+    /// # Errors
+    /// Whatever cannot be believed, by name. A receipt that fails here changes no state.
+    pub fn verify(
+        jws: &str,
+        expected: &Expected<'_>,
+        anchors: &TrustAnchors,
+        at: Timestamp,
+    ) -> Result<(Receipt, VerifiedOrganisation), TrustError> {
+        let (payload, organisation) = jws::verify(Kind::Receipt, jws, anchors, at)?;
+        let receipt: Receipt = serde_json::from_slice(&payload)
+            .map_err(|_| TrustError::DoesNotFit("the receipt cannot be read"))?;
+        for ura in [organisation.ura(), &receipt.by] {
+            if ura != expected.addressee {
+                return Err(TrustError::UraDiffers {
+                    expected: expected.addressee.clone(),
+                    found: ura.clone(),
+                });
+            }
+        }
+        let fits = receipt.v == 1
+            && receipt.transfer == *expected.transfer
+            && receipt.letter == expected.letter
+            && receipt.to == *expected.sender
+            && receipt.of == expected.instances
+            && receipt.stored <= receipt.of;
+        if fits {
+            Ok((receipt, organisation))
+        } else {
+            Err(TrustError::DoesNotFit("the receipt is about something else"))
+        }
+    }
+}
