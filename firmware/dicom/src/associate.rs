@@ -1,0 +1,221 @@
+//! Opening an association: what every requestor shares.
+//!
+//! Connect → A-ASSOCIATE-RQ → accepted contexts. The caller names (abstract syntax, transfer syntax) pairs and each
+//! becomes a context of its own, so that it is the caller who decides, never the acceptor's order of preference.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use beeldbox_protocol::ident::{AeTitle, SopClassUid, TransferSyntaxUid};
+use dicom_ul::pdu::{AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::negotiate::{APPLICATION_CONTEXT, LEAST_PDU_LENGTH, own_user_variables, peer_limit};
+use crate::pdu::{self, Incoming, RELEASE_REPLY, RELEASE_REQUEST, Timers, Wait, Wire, WireError};
+
+/// Context numbers are odd and fit a byte (PS3.8 §9.3.2.2).
+const MOST_CONTEXTS: usize = 128;
+
+/// A node that we open associations with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerNode {
+    /// Its AE title.
+    pub ae_title: AeTitle,
+    /// Where it listens: `host:port`.
+    pub address: String,
+}
+
+/// The timers of a requestor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssociationLimits {
+    /// Longest wait for the connection.
+    pub connect: Duration,
+    /// Longest wait for the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ (ARTIM, PS3.8 §9.1.5).
+    pub artim: Duration,
+    /// Longest wait for the peer to take our bytes.
+    pub progress: Duration,
+    /// Longest wait for the response to a message: an archive may store before it answers.
+    pub response: Duration,
+}
+
+impl Default for AssociationLimits {
+    fn default() -> Self {
+        AssociationLimits {
+            connect: Duration::from_secs(10),
+            artim: Duration::from_secs(30),
+            progress: Duration::from_secs(60),
+            response: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Why there is no association. Sorted by who must act: our configuration, the network, the peer's configuration, the
+/// peer's makers.
+#[derive(Debug, thiserror::Error)]
+pub enum AssociateError {
+    /// More (class, syntax) pairs than one association can hold: split them.
+    #[error("{count} presentation contexts do not fit one association (at most 128)")]
+    TooManyContexts {
+        /// Pairs asked for.
+        count: usize,
+    },
+    /// No connection.
+    #[error("cannot connect to the peer")]
+    Connect(#[source] std::io::Error),
+    /// No connection in time.
+    #[error("the peer did not accept a connection in time")]
+    ConnectTimeout,
+    /// The peer does not want us, now or at all.
+    #[error("the peer rejected the association{}: {reason}", if *.transient { " for now" } else { "" })]
+    Rejected {
+        /// Whether it may be different later.
+        transient: bool,
+        /// What the peer says, in the standard's words.
+        reason: String,
+    },
+    /// The peer aborted instead of answering.
+    #[error("the peer aborted the association request")]
+    Aborted,
+    /// The peer takes only P-DATA PDUs too small to work with.
+    #[error("the peer accepts P-DATA PDUs of at most {limit} bytes, which is too little")]
+    TinyPdu {
+        /// Its limit.
+        limit: u32,
+    },
+    /// The conversation failed.
+    #[error("no answer to the association request")]
+    Wire(#[from] WireError),
+}
+
+/// An association that was accepted.
+pub(crate) struct Requested<S> {
+    pub(crate) wire: Wire<S>,
+    pub(crate) contexts: HashMap<(SopClassUid, TransferSyntaxUid), u8>,
+    /// Largest P-DATA PDU the peer takes; 0 is no limit.
+    pub(crate) peer_limit: u32,
+    pub(crate) limits: AssociationLimits,
+}
+
+/// Opens the connection.
+pub(crate) async fn connect(node: &PeerNode, limits: &AssociationLimits) -> Result<TcpStream, AssociateError> {
+    let stream = tokio::time::timeout(limits.connect, TcpStream::connect(node.address.as_str()))
+        .await
+        .map_err(|_| AssociateError::ConnectTimeout)?
+        .map_err(AssociateError::Connect)?;
+    // Without this every small message waits for the peer's delayed acknowledgement.
+    stream.set_nodelay(true).map_err(AssociateError::Connect)?;
+    Ok(stream)
+}
+
+/// Asks for an association over an open stream.
+pub(crate) async fn request<S>(
+    stream: S,
+    called: &AeTitle,
+    calling: &AeTitle,
+    contexts: &[(SopClassUid, TransferSyntaxUid)],
+    limits: AssociationLimits,
+) -> Result<Requested<S>, AssociateError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if contexts.len() > MOST_CONTEXTS {
+        return Err(AssociateError::TooManyContexts { count: contexts.len() });
+    }
+    let numbered: Vec<(u8, &(SopClassUid, TransferSyntaxUid))> = (1..=u8::MAX).step_by(2).zip(contexts).collect();
+    let request = Pdu::AssociationRQ(AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: calling.to_string(),
+        called_ae_title: called.to_string(),
+        application_context_name: APPLICATION_CONTEXT.to_owned(),
+        presentation_contexts: numbered
+            .iter()
+            .map(|(id, (class, syntax))| PresentationContextProposed {
+                id: *id,
+                abstract_syntax: class.to_string(),
+                transfer_syntaxes: vec![syntax.to_string()],
+            })
+            .collect(),
+        user_variables: own_user_variables(),
+    });
+    let timers = Timers { idle: limits.artim, progress: limits.progress, response: limits.response };
+    let mut wire = Wire::new(stream, timers, None);
+    wire.send(&pdu::encode(&request)?).await?;
+    let answer = tokio::time::timeout(limits.artim, wire.next(Wait::Idle)).await.map_err(|_| WireError::Silent)?;
+    let accept = match answer {
+        Ok(Incoming::AssociateAccept(bytes)) => pdu::decode_accept(&bytes),
+        Ok(Incoming::AssociateReject { result, source, reason }) => {
+            return Err(AssociateError::Rejected {
+                transient: result == 2,
+                reason: reject_reason(source, reason),
+            });
+        }
+        Ok(Incoming::Abort { .. }) => return Err(AssociateError::Aborted),
+        Ok(_) => Err(WireError::Unexpected("something else than an answer to A-ASSOCIATE-RQ")),
+        Err(error) => Err(error),
+    };
+    let accept = match accept {
+        Ok(accept) => accept,
+        Err(error) => {
+            wire.close(&pdu::abort_for(&error)).await;
+            return Err(error.into());
+        }
+    };
+    let limit = peer_limit(&accept.user_variables);
+    if (1..LEAST_PDU_LENGTH).contains(&limit) {
+        wire.close(&pdu::ABORT_BY_USER).await;
+        return Err(AssociateError::TinyPdu { limit });
+    }
+    let accepted = |id: u8| {
+        accept
+            .presentation_contexts
+            .iter()
+            .any(|result| result.id == id && result.reason == PresentationContextResultReason::Acceptance)
+    };
+    let contexts =
+        numbered.iter().filter(|(id, _)| accepted(*id)).map(|(id, pair)| ((*pair).clone(), *id)).collect();
+    Ok(Requested { wire, contexts, peer_limit: limit, limits })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Requested<S> {
+    /// Ends the association in good order: request, reply, close. A crossing request is answered (PS3.8 §7.2.2).
+    pub(crate) async fn release(mut self) -> Result<(), WireError> {
+        self.wire.send(&RELEASE_REQUEST).await?;
+        let reply = async {
+            loop {
+                match self.wire.next(Wait::Idle).await? {
+                    Incoming::ReleaseReply => return Ok(()),
+                    Incoming::ReleaseRequest => self.wire.send(&RELEASE_REPLY).await?,
+                    Incoming::Abort { .. } => return Err(WireError::Closed),
+                    Incoming::Piece(_)
+                    | Incoming::AssociateRequest(_)
+                    | Incoming::AssociateAccept(_)
+                    | Incoming::AssociateReject { .. } => {
+                        return Err(WireError::Unexpected("something else than A-RELEASE-RP"));
+                    }
+                }
+            }
+        };
+        let ended = tokio::time::timeout(self.limits.artim, reply).await.unwrap_or(Err(WireError::Silent));
+        match &ended {
+            Ok(()) => self.wire.close(&[]).await,
+            Err(error) => self.wire.close(&pdu::abort_for(error)).await,
+        }
+        ended
+    }
+}
+
+/// PS3.8 §9.3.4, in words.
+fn reject_reason(source: u8, reason: u8) -> String {
+    let text = match (source, reason) {
+        (1 | 2, 1) => "no reason given",
+        (1, 2) => "application context name not supported",
+        (1, 3) => "calling AE title not recognized",
+        (1, 7) => "called AE title not recognized",
+        (2, 2) => "protocol version not supported",
+        (3, 1) => "temporary congestion",
+        (3, 2) => "local limit exceeded",
+        _ => return format!("source {source}, reason {reason}"),
+    };
+    text.to_owned()
+}

@@ -1,0 +1,57 @@
+//! The DICOM node: what it accepts, what it refuses, what it sends.
+//!
+//! ```text
+//!  peer ──▶ listen ──▶ negotiate ──▶ receive ──▶ (Intake: whoever takes custody)
+//!                                       │ sniff: who and what, from a bounded prefix
+//!  peer ◀── associate ◀── deliver ◀── (OutgoingSource: whoever has the bytes)
+//!                     ◀── echo
+//! ```
+//!
+//! - The memory of an association does not depend on the size of an instance, a PDU, or a declared length.
+//! - Data sets pass through bit by bit, in the transfer syntax they came in. Pixel data is never parsed.
+//! - Success is answered only with the proof that the taker gave (see [`IntakeAssociation::finish`]).
+//! - The last-fragment flag is sent only when the source said that it is complete; every error ends in A-ABORT.
+//! - No patient value and no UID is logged: association number, AE titles, counts.
+//!
+//! What peers may rely on is in `CONFORMANCE.md`.
+
+/// Opening associations: what requestors share.
+mod associate;
+/// Storage SCU.
+mod deliver;
+/// Command sets.
+mod dimse;
+/// Verification SCU.
+mod echo;
+/// What an instance says about itself.
+mod instance;
+/// Accepting connections, limits, stopping.
+mod listen;
+/// Presentation contexts and peers we accept, with the reason of each refusal.
+mod negotiate;
+/// PDUs over a stream.
+mod pdu;
+/// Storage SCP and verification SCP.
+mod receive;
+/// Reading a few attributes from the beginning of a data set.
+mod sniff;
+/// DIMSE status codes.
+mod status;
+
+pub use associate::{AssociateError, AssociationLimits, PeerNode};
+pub use deliver::{
+    OutgoingInstance, OutgoingSource, SourceError, StoreAssociation, StoreError, StoreOutcome, associate,
+    associate_over,
+};
+pub use echo::{EchoError, echo, echo_over};
+pub use instance::InstanceHeader;
+pub use listen::{ListenError, listen};
+pub use negotiate::{AllowedPeer, NodePolicy};
+pub use pdu::WireError;
+pub use receive::{AssociationInfo, Intake, IntakeAssociation, Refusal};
+pub use status::{DimseStatus, StatusFamily};
+
+/// Names this implementation (PS3.7 annex D.3.3.2). Derived from a UUID (PS3.5 annex B.2), so nobody had to register it.
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.165356100022821620729156509321786175141";
+/// Names its version, at most 16 characters.
+pub const IMPLEMENTATION_VERSION: &str = "BEELDBOX_010";

@@ -1,0 +1,394 @@
+//! Storage SCP and verification SCP: one established association, from the first message to the last.
+//!
+//! ```text
+//! C-STORE-RQ ─▶ data pieces ─▶ [prefix ≤ 1 MiB ─▶ sniff] ─▶ begin ─▶ write … ─▶ finish ─▶ proof ─▶ success
+//!                    │                                         └──────── refusal ────────┐
+//!                    └─ the rest is read and dropped ◀────────────────────────────────────┘─▶ refusal status
+//! ```
+//!
+//! The proof that the taker returns is needed to build the success response; nothing else can. An association that ends
+//! inside an instance gives the instance up. PS3.4 annex B (storage), PS3.7 §9.1.1 (C-STORE).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use beeldbox_protocol::ident::{AeTitle, SopClassUid, SopInstanceUid};
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::dimse::{self, Command};
+use crate::instance::InstanceHeader;
+use crate::negotiate::{AgreedContext, Service};
+use crate::pdu::{BUFFER, Incoming, PdvKind, Piece, RELEASE_REPLY, Wait, Wire, WireError};
+use crate::sniff::{self, Sniffed};
+use crate::status::DimseStatus;
+
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationInfo {
+    /// Number of the association since the node began to listen.
+    pub id: u64,
+    /// Who calls.
+    pub calling_ae: AeTitle,
+    /// Who is called.
+    pub called_ae: AeTitle,
+    /// From where.
+    pub peer_address: SocketAddr,
+    /// Implementation version name of the peer, or its class UID: for support.
+    pub implementation: Option<String>,
+}
+
+/// Somebody who takes instances into custody.
+pub trait Intake: Send + Sync + 'static {
+    /// What it keeps per association.
+    type Association: IntakeAssociation;
+
+    /// An association was agreed on. A refusal becomes A-ASSOCIATE-RJ: transient, unless it is
+    /// [`DimseStatus::NOT_AUTHORIZED`].
+    fn open(&self, info: &AssociationInfo) -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
+}
+
+/// The taker's side of one association. Calls come one after another.
+///
+/// After a `begin` that succeeded comes exactly one `finish` or `abandon`; after a refused `begin` neither, after a
+/// refused `write` an `abandon`, after a refused `finish` nothing more: the taker has given the instance up itself.
+pub trait IntakeAssociation: Send + 'static {
+    /// Shows that an instance is safe.
+    type Proof: Send;
+
+    /// An instance begins. The header is complete; its first bytes follow by `write`.
+    fn begin(&mut self, header: InstanceHeader) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The next bytes of the data set, at most 256 KiB.
+    fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// All bytes have come.
+    ///
+    /// # Durability
+    /// Returns a proof only when the instance is on stable storage: the peer may erase its copy on our answer.
+    fn finish(&mut self) -> impl Future<Output = Result<Self::Proof, Refusal>> + Send;
+
+    /// The instance in progress is given up.
+    fn abandon(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// The association has ended, in whatever way.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Why an instance is not taken, as the peer will read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("refused with status {status}: {comment}")]
+pub struct Refusal {
+    /// Status of the response; a success status here is answered as [`DimseStatus::CANNOT_UNDERSTAND`].
+    pub status: DimseStatus,
+    /// Error Comment (0000,0902): at most 64 ASCII characters, nothing about a patient.
+    pub comment: &'static str,
+}
+
+/// How an association went.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) stored: u64,
+    pub(crate) refused: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How an association ended without a breach of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A-RELEASE, answered.
+    Released,
+    /// A-ABORT by the peer.
+    Aborted,
+}
+
+/// Serves an association until it ends.
+pub(crate) async fn serve<S, A>(
+    wire: &mut Wire<S>,
+    contexts: &HashMap<u8, AgreedContext>,
+    intake: &mut A,
+    tally: &mut Tally,
+) -> Result<Ending, WireError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: IntakeAssociation,
+{
+    let mut association = Association { wire, contexts, intake, tally };
+    loop {
+        match association.message().await {
+            Ok(()) => {}
+            Err(Interrupted::Wire(error)) => return Err(error),
+            Err(Interrupted::Aborted) => return Ok(Ending::Aborted),
+            Err(Interrupted::Released) => {
+                association.wire.send(&RELEASE_REPLY).await?;
+                return Ok(Ending::Released);
+            }
+        }
+    }
+}
+
+/// Why no further message comes.
+enum Interrupted {
+    Wire(WireError),
+    Released,
+    Aborted,
+}
+
+impl From<WireError> for Interrupted {
+    fn from(error: WireError) -> Self {
+        Interrupted::Wire(error)
+    }
+}
+
+/// What becomes of the instance whose bytes are coming in.
+enum Fate<P> {
+    Refused(Refusal),
+    Stored(P),
+}
+
+struct Association<'a, S, A> {
+    wire: &'a mut Wire<S>,
+    contexts: &'a HashMap<u8, AgreedContext>,
+    intake: &'a mut A,
+    tally: &'a mut Tally,
+}
+
+impl<S, A> Association<'_, S, A>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: IntakeAssociation,
+{
+    /// One message: command set, data set if there is one, response.
+    async fn message(&mut self) -> Result<(), Interrupted> {
+        let (context, command) = self.command().await?;
+        let agreed =
+            self.contexts.get(&context).ok_or(WireError::Malformed("message in a context that was not accepted"))?;
+        if command.field & 0x8000 != 0 {
+            return Err(WireError::Unexpected("a response that nobody asked for").into());
+        }
+        let response = match (command.field, agreed.service) {
+            (dimse::C_ECHO_RQ, Service::Verification) => {
+                self.drop_data_set(context, &command).await?;
+                dimse::response(&command, DimseStatus::SUCCESS, None)
+            }
+            (dimse::C_STORE_RQ, Service::Storage) => self.store(context, agreed, &command).await?,
+            (dimse::C_ECHO_RQ | dimse::C_STORE_RQ, Service::Verification | Service::Storage) => {
+                self.drop_data_set(context, &command).await?;
+                let comment = Some("this presentation context is for another service");
+                dimse::response(&command, DimseStatus::SOP_CLASS_NOT_SUPPORTED, comment)
+            }
+            // C-CANCEL has no response, and there is nothing to cancel (PS3.7 §9.3.2.3).
+            (dimse::C_CANCEL_RQ, _) => return Ok(self.drop_data_set(context, &command).await?),
+            (_, Service::Verification | Service::Storage) => {
+                self.drop_data_set(context, &command).await?;
+                dimse::response(&command, DimseStatus::UNRECOGNIZED_OPERATION, Some("unrecognized operation"))
+            }
+        };
+        Ok(self.wire.send(&dimse::command_pdu(context, &response)).await?)
+    }
+
+    /// A complete command set, from however many PDVs.
+    async fn command(&mut self) -> Result<(u8, Command), Interrupted> {
+        let mut bytes = BytesMut::new();
+        let mut expected = None;
+        loop {
+            let wait = if expected.is_none() { Wait::Idle } else { Wait::Progress };
+            let piece = match self.wire.next(wait).await? {
+                Incoming::Piece(piece) => piece,
+                Incoming::ReleaseRequest if expected.is_none() => return Err(Interrupted::Released),
+                Incoming::Abort { .. } => return Err(Interrupted::Aborted),
+                other => return Err(out_of_place(&other).into()),
+            };
+            if piece.kind == PdvKind::Data || expected.is_some_and(|context| context != piece.context) {
+                return Err(WireError::Unexpected("data where a command set belongs").into());
+            }
+            if bytes.len() + piece.chunk.len() > dimse::LONGEST_COMMAND_SET {
+                return Err(WireError::Malformed("command set above 64 KiB").into());
+            }
+            expected = Some(piece.context);
+            bytes.extend_from_slice(&piece.chunk);
+            if piece.last {
+                return Ok((piece.context, Command::parse(bytes.freeze())?));
+            }
+        }
+    }
+
+    /// The next piece of the data set of the message in progress.
+    async fn data(&mut self, context: u8) -> Result<Piece, Interrupted> {
+        match self.wire.next(Wait::Progress).await? {
+            Incoming::Piece(piece) if piece.kind == PdvKind::Data && piece.context == context => Ok(piece),
+            Incoming::Abort { .. } => Err(Interrupted::Aborted),
+            other => Err(out_of_place(&other).into()),
+        }
+    }
+
+    async fn drop_data_set(&mut self, context: u8, command: &Command) -> Result<(), Interrupted> {
+        if command.has_data_set {
+            while !self.data(context).await?.last {}
+        }
+        Ok(())
+    }
+
+    /// C-STORE: returns the response.
+    async fn store(
+        &mut self,
+        context: u8,
+        agreed: &AgreedContext,
+        command: &Command,
+    ) -> Result<Vec<u8>, Interrupted> {
+        let fate = match identity(command) {
+            Ok((class, instance)) => self.take(context, agreed, class, instance).await?,
+            Err(refusal) => {
+                self.drop_data_set(context, command).await?;
+                Fate::Refused(refusal)
+            }
+        };
+        Ok(match fate {
+            Fate::Stored(proof) => {
+                self.tally.stored += 1;
+                stored(command, proof)
+            }
+            Fate::Refused(refusal) => {
+                self.tally.refused += 1;
+                refused(command, refusal)
+            }
+        })
+    }
+
+    /// Brings the data set to the taker.
+    async fn take(
+        &mut self,
+        context: u8,
+        agreed: &AgreedContext,
+        class: SopClassUid,
+        instance: SopInstanceUid,
+    ) -> Result<Fate<A::Proof>, Interrupted> {
+        let (mut prefix, sniffed, mut complete) = self.prefix(context, agreed).await?;
+        let refusal = if sniffed.sop_class.as_ref().is_some_and(|found| *found != class) {
+            let comment = "SOP class of the data set differs from the request";
+            Some(Refusal { status: DimseStatus::DATA_SET_DOES_NOT_MATCH, comment })
+        } else {
+            let header = InstanceHeader {
+                sop_class: class,
+                sop_instance: instance,
+                transfer_syntax: agreed.transfer_syntax.clone(),
+                study: sniffed.study,
+                series: sniffed.series,
+                attributes: sniffed.attributes,
+            };
+            self.intake.begin(header).await.err()
+        };
+        if let Some(refusal) = refusal {
+            while !complete {
+                complete = self.data(context).await?.last;
+            }
+            return Ok(Fate::Refused(refusal));
+        }
+        while !prefix.is_empty() {
+            let chunk = prefix.split_to(prefix.len().min(BUFFER)).freeze();
+            if let Err(refusal) = self.write(chunk).await {
+                return self.drain(context, complete, refusal).await;
+            }
+        }
+        while !complete {
+            let piece = match self.data(context).await {
+                Ok(piece) => piece,
+                Err(interrupted) => {
+                    self.intake.abandon().await;
+                    return Err(interrupted);
+                }
+            };
+            complete = piece.last;
+            if let Err(refusal) = self.write(piece.chunk).await {
+                return self.drain(context, complete, refusal).await;
+            }
+        }
+        Ok(match self.intake.finish().await {
+            Ok(proof) => Fate::Stored(proof),
+            Err(refusal) => Fate::Refused(refusal),
+        })
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        self.tally.bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.intake.write(chunk).await
+    }
+
+    /// Gives the instance up and reads the rest of it, so that the association stays usable.
+    async fn drain(
+        &mut self,
+        context: u8,
+        mut complete: bool,
+        refusal: Refusal,
+    ) -> Result<Fate<A::Proof>, Interrupted> {
+        self.intake.abandon().await;
+        while !complete {
+            complete = self.data(context).await?.last;
+        }
+        Ok(Fate::Refused(refusal))
+    }
+
+    /// Collects the beginning of the data set until the sniffer has seen what it wants, at most 1 MiB. Returns it with
+    /// what was found and whether the data set is complete.
+    async fn prefix(
+        &mut self,
+        context: u8,
+        agreed: &AgreedContext,
+    ) -> Result<(BytesMut, Sniffed, bool), Interrupted> {
+        let mut prefix = BytesMut::new();
+        let mut wanted = sniff::FIRST_LOOK;
+        loop {
+            let piece = self.data(context).await?;
+            prefix.extend_from_slice(&piece.chunk);
+            let enough = prefix.len() >= sniff::LAST_LOOK;
+            if piece.last || prefix.len() >= wanted {
+                let (sniffed, satisfied) = sniff::sniff(&prefix, agreed.transfer_syntax.as_str());
+                if satisfied || enough || piece.last {
+                    return Ok((prefix, sniffed, piece.last));
+                }
+                wanted = prefix.len().saturating_mul(2).min(sniff::LAST_LOOK);
+            }
+        }
+    }
+}
+
+/// The identity that the request names. Without it nothing can be stored.
+fn identity(command: &Command) -> Result<(SopClassUid, SopInstanceUid), Refusal> {
+    let refusal = |comment| Refusal { status: DimseStatus::CANNOT_UNDERSTAND, comment };
+    if !command.has_data_set {
+        return Err(refusal("C-STORE without a data set"));
+    }
+    let class = command.affected_sop_class().and_then(|uid| uid.parse().ok());
+    let instance = command.affected_sop_instance().and_then(|uid| uid.parse().ok());
+    Ok((
+        class.ok_or(refusal("Affected SOP Class UID is missing or invalid"))?,
+        instance.ok_or(refusal("Affected SOP Instance UID is missing or invalid"))?,
+    ))
+}
+
+/// The success response. Takes the proof, so that no path without one can build it.
+fn stored<P>(command: &Command, _proof: P) -> Vec<u8> {
+    dimse::response(command, DimseStatus::SUCCESS, None)
+}
+
+fn refused(command: &Command, refusal: Refusal) -> Vec<u8> {
+    // A refusal must not read as success, whatever the taker wrote.
+    let status = if refusal.status.is_stored() { DimseStatus::CANNOT_UNDERSTAND } else { refusal.status };
+    dimse::response(command, status, Some(refusal.comment))
+}
+
+fn out_of_place(incoming: &Incoming) -> WireError {
+    WireError::Unexpected(match incoming {
+        Incoming::AssociateRequest(_) => "A-ASSOCIATE-RQ on an association",
+        Incoming::AssociateAccept(_) => "A-ASSOCIATE-AC on an association",
+        Incoming::AssociateReject { .. } => "A-ASSOCIATE-RJ on an association",
+        Incoming::Piece(_) => "a PDV of another kind or context inside a message",
+        Incoming::ReleaseRequest => "A-RELEASE-RQ inside a message",
+        Incoming::ReleaseReply => "A-RELEASE-RP that nobody asked for",
+        Incoming::Abort { .. } => "A-ABORT",
+    })
+}
