@@ -1,0 +1,419 @@
+//! What arrives from the portal: the lists of an opened letter become rows, and parts become bytes of packs.
+//!
+//! ```text
+//!   letter ──► adopt: empty pack files, flushed ──► COMMIT all rows
+//!   part   ──► compare digest ──► write at its offset ──► fdatasync ──► COMMIT "on disk"
+//! ```
+//!
+//! Nothing is written before its digest was compared with the signed list.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use beeldbox_protocol::clinical::{Patient, StudySummary};
+use beeldbox_protocol::envelope::keys::SecretKey;
+use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId};
+use beeldbox_protocol::ident::{
+    Digest, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferId, TransferSyntaxUid,
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::Custody;
+use crate::columns::micros;
+use crate::disk::Disk;
+use crate::error::CustodyError;
+use crate::records::CollectionId;
+use crate::studies::SealedStudy;
+use crate::vault::{Place, Vault};
+
+/// What a letter promises. It has been verified before it comes here.
+#[derive(Debug, Clone)]
+pub struct InboundCollection {
+    /// Of whom it is.
+    pub patient: Patient,
+    /// What it is; the first one describes the collection.
+    pub summaries: Vec<StudySummary>,
+    /// Its instances.
+    pub instances: Vec<InboundInstance>,
+    /// Its packs.
+    pub packs: Vec<InboundPack>,
+}
+
+/// One instance of a letter's list.
+#[derive(Debug, Clone)]
+pub struct InboundInstance {
+    /// The pack that holds its frame.
+    pub pack: PackId,
+    /// Which frame, from zero.
+    pub frame_index: u32,
+    /// Where the frame begins.
+    pub frame_offset: u64,
+    /// Bytes of the frame.
+    pub frame_len: u64,
+    /// SOP Class UID.
+    pub sop_class: SopClassUid,
+    /// SOP Instance UID.
+    pub sop_instance: SopInstanceUid,
+    /// How the data set is encoded.
+    pub transfer_syntax: TransferSyntaxUid,
+    /// Study Instance UID.
+    pub study: Option<StudyInstanceUid>,
+    /// Series Instance UID.
+    pub series: Option<SeriesInstanceUid>,
+    /// Length of the data set.
+    pub size_bytes: u64,
+    /// SHA-256 of the data set.
+    pub digest: Digest,
+}
+
+/// One pack of a letter's list.
+#[derive(Debug, Clone)]
+pub struct InboundPack {
+    /// Its name.
+    pub id: PackId,
+    /// Its key.
+    pub key: SecretKey,
+    /// Bytes of it.
+    pub len_bytes: u64,
+    /// Its parts in order: digest and length.
+    pub parts: Vec<(Digest, u64)>,
+}
+
+impl Custody {
+    /// Makes the collection of an inbound transfer with everything the letter lists, in one commit. Adopting again
+    /// gives the collection made first.
+    ///
+    /// # Errors
+    /// [`CustodyError::NotConsistent`] if lengths or names in the list contradict each other,
+    /// [`CustodyError::OutOfSpace`] if it does not fit above the reserve, [`CustodyError::Unknown`] if there is no such
+    /// inbound transfer, [`CustodyError::PackAlreadyHere`] while another transfer brought the same packs here. Then
+    /// nothing was made.
+    ///
+    /// # Durability
+    /// When this returns, rows, keys and (empty) pack files survive a power cut.
+    pub async fn adopt_collection(
+        &self,
+        transfer: TransferId,
+        promised: InboundCollection,
+        now: Timestamp,
+    ) -> Result<CollectionId, CustodyError> {
+        check_consistent(&promised)?;
+        let known = self.ledger().ask(move |connection| collection_of(connection, transfer)).await?;
+        if let Some(collection) = known {
+            return Ok(collection);
+        }
+        let (disk, vault) = (self.disk(), self.vault());
+        let promised = Arc::new(promised);
+        let making = Arc::clone(&promised);
+        let made = tokio::task::spawn_blocking(move || make_files(&disk, &making));
+        made.await.map_err(|_| CustodyError::Closed)??;
+        // If this is not committed, the files are orphans; start-up removes them.
+        self.ledger().ask(move |connection| adopt(connection, &vault, transfer, &promised, now)).await
+    }
+
+    /// Writes a part that was fetched. Writing it again is writing it once.
+    ///
+    /// # Errors
+    /// [`CustodyError::PartDiffers`] if length or digest are not those promised; nothing was written.
+    ///
+    /// # Durability
+    /// When this returns, the part's bytes survive a power cut and the ledger knows it.
+    ///
+    /// # Cancellation
+    /// Dropping the future does not stop the writing; at worst the part is fetched again.
+    pub async fn write_part(
+        &self,
+        pack: PackId,
+        part_index: u32,
+        bytes: Bytes,
+        now: Timestamp,
+    ) -> Result<(), CustodyError> {
+        self.disk().check_room(0)?;
+        let place = self.ledger().ask(move |connection| part_place(connection, pack, part_index)).await?;
+        let path = self.disk().pack(&pack);
+        let row = place.pack_row;
+        let writing = tokio::task::spawn_blocking(move || {
+            if bytes.len() as u64 != place.len || Digest::of(&bytes) != place.digest {
+                return Err(CustodyError::PartDiffers);
+            }
+            let file = OpenOptions::new().write(true).open(path).map_err(CustodyError::io("open a pack"))?;
+            file.write_all_at(&bytes, place.offset).map_err(CustodyError::io("write a part"))?;
+            file.sync_data().map_err(CustodyError::io("flush a part"))
+        });
+        writing.await.map_err(|_| CustodyError::Closed)??;
+        self.ledger().ask(move |connection| part_is_on_disk(connection, row, part_index, now)).await
+    }
+}
+
+/// Lengths add up, frames lie inside their packs, and no name occurs twice.
+fn check_consistent(promised: &InboundCollection) -> Result<(), CustodyError> {
+    let inconsistent = |what| Err(CustodyError::NotConsistent { what });
+    let mut ids = HashSet::new();
+    for pack in &promised.packs {
+        if !ids.insert(pack.id) {
+            return inconsistent("a pack is listed twice");
+        }
+        let sum =
+            pack.parts.iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len).filter(|_| *len > 0));
+        if sum != Some(pack.len_bytes) || pack.len_bytes < PACK_HEADER_LEN as u64 {
+            return inconsistent("the parts of a pack do not add up to its length");
+        }
+        if i64::try_from(pack.len_bytes).is_err() {
+            return inconsistent("a pack is too long");
+        }
+    }
+    let mut frames = HashSet::new();
+    for instance in &promised.instances {
+        let pack = promised.packs.iter().find(|pack| pack.id == instance.pack);
+        let end = instance.frame_offset.checked_add(instance.frame_len);
+        let inside = pack.zip(end).is_some_and(|(pack, end)| end <= pack.len_bytes);
+        if !inside || instance.frame_offset < PACK_HEADER_LEN as u64 || instance.frame_len == 0 {
+            return inconsistent("an instance lies outside its pack");
+        }
+        if i64::try_from(instance.size_bytes).is_err() {
+            return inconsistent("an instance is too long");
+        }
+        if !frames.insert((instance.pack, instance.frame_index)) {
+            return inconsistent("two instances share a frame");
+        }
+    }
+    if promised.instances.is_empty() { inconsistent("there are no instances") } else { Ok(()) }
+}
+
+/// Makes the pack files, empty, and flushes their names.
+fn make_files(disk: &Disk, promised: &InboundCollection) -> Result<(), CustodyError> {
+    let wanted = promised.packs.iter().fold(0_u64, |sum, pack| sum.saturating_add(pack.len_bytes));
+    disk.check_room(wanted)?;
+    for pack in &promised.packs {
+        // An earlier attempt may have left the file.
+        let made = OpenOptions::new().create(true).truncate(false).write(true).open(disk.pack(&pack.id));
+        made.and_then(|file: File| file.sync_all()).map_err(CustodyError::io("create a pack"))?;
+    }
+    disk.sync_packs()
+}
+
+fn collection_of(
+    connection: &Connection,
+    transfer: TransferId,
+) -> Result<Option<CollectionId>, CustodyError> {
+    let found: Option<Option<i64>> = connection
+        .prepare_cached("SELECT collection FROM transfer WHERE id = ?1 AND direction = 'inbound'")?
+        .query_row([transfer.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(found.ok_or(CustodyError::Unknown { what: "transfer" })?.map(CollectionId))
+}
+
+fn adopt(
+    connection: &Connection,
+    vault: &Vault,
+    transfer: TransferId,
+    promised: &InboundCollection,
+    now: Timestamp,
+) -> Result<CollectionId, CustodyError> {
+    if let Some(collection) = collection_of(connection, transfer)? {
+        return Ok(collection);
+    }
+    if promised
+        .packs
+        .iter()
+        .map(|pack| is_here(connection, &pack.id))
+        .collect::<Result<Vec<_>, _>>()?
+        .contains(&true)
+    {
+        return Err(CustodyError::PackAlreadyHere);
+    }
+    let collection = insert_collection(connection, vault, promised, now)?;
+    let mut put_part = connection.prepare_cached(
+        "INSERT INTO part (pack, part_index, offset, len, digest, on_disk)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+    )?;
+    for pack in &promised.packs {
+        let row = insert_pack(connection, vault, collection, pack, promised)?;
+        let mut offset = 0_u64;
+        for (index, (digest, len)) in pack.parts.iter().enumerate() {
+            put_part.execute(params![row, index, offset, len, digest.as_bytes()])?;
+            offset = offset.saturating_add(*len);
+        }
+        for instance in promised.instances.iter().filter(|instance| instance.pack == pack.id) {
+            insert_instance(connection, collection, row, instance, now)?;
+        }
+    }
+    let modalities = promised.summaries.iter().flat_map(|summary| &summary.modalities);
+    for modality in modalities {
+        connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO series (collection, series_uid, modality) VALUES (?1, '', ?2)",
+            )?
+            .execute(params![collection.0, modality])?;
+    }
+    connection
+        .prepare_cached("UPDATE transfer SET collection = ?2 WHERE id = ?1")?
+        .execute(params![transfer.to_string(), collection.0])?;
+    Ok(collection)
+}
+
+fn is_here(connection: &Connection, pack: &PackId) -> Result<bool, CustodyError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM pack WHERE id = ?1")?;
+    Ok(statement.exists([pack.as_bytes()])?)
+}
+
+fn insert_collection(
+    connection: &Connection,
+    vault: &Vault,
+    promised: &InboundCollection,
+    now: Timestamp,
+) -> Result<CollectionId, CustodyError> {
+    let size = promised.instances.iter().fold(0_u64, |sum, instance| sum.saturating_add(instance.size_bytes));
+    let summary = promised.summaries.first().cloned().unwrap_or_default();
+    connection
+        .prepare_cached(
+            "INSERT INTO collection (direction, study_uid, opened_at, last_instance_at, closed_at, instances,
+                                     size_bytes)
+             VALUES ('inbound', ?1, ?2, ?2, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            summary.study.as_ref().map(StudyInstanceUid::as_str),
+            micros(now),
+            promised.instances.len(),
+            size
+        ])?;
+    let collection = CollectionId(connection.last_insert_rowid());
+    let study = SealedStudy {
+        patient: promised.patient.clone(),
+        description: summary.description,
+        date: summary.date,
+        time: summary.time,
+        accession_number: summary.accession_number,
+        institution: summary.institution,
+    };
+    connection
+        .prepare_cached("UPDATE collection SET sealed_study = ?2 WHERE id = ?1")?
+        .execute(params![collection.0, vault.seal_json(Place::Collection(collection.0), &study)?])?;
+    Ok(collection)
+}
+
+fn insert_pack(
+    connection: &Connection,
+    vault: &Vault,
+    collection: CollectionId,
+    pack: &InboundPack,
+    promised: &InboundCollection,
+) -> Result<i64, CustodyError> {
+    let frames = promised.instances.iter().filter(|instance| instance.pack == pack.id).count();
+    connection
+        .prepare_cached(
+            "INSERT INTO pack (id, collection, state, len_bytes, frames, wrapped_key)
+             VALUES (?1, ?2, 'fetching', ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            pack.id.as_bytes(),
+            collection.0,
+            pack.len_bytes,
+            frames,
+            vault.wrap(&pack.id, &pack.key)?
+        ])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn insert_instance(
+    connection: &Connection,
+    collection: CollectionId,
+    pack_row: i64,
+    instance: &InboundInstance,
+    now: Timestamp,
+) -> Result<(), CustodyError> {
+    let series = instance.series.as_ref().map(SeriesInstanceUid::as_str);
+    connection
+        .prepare_cached(
+            "INSERT INTO instance (collection, pack, frame_index, frame_offset, frame_len, sop_class, sop_instance,
+                                   transfer_syntax, series_uid, size_bytes, digest, received_at, study_uid)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+                     (SELECT nullif(?13, study_uid) FROM collection WHERE id = ?1))",
+        )?
+        .execute(params![
+            collection.0,
+            pack_row,
+            instance.frame_index,
+            instance.frame_offset,
+            instance.frame_len,
+            instance.sop_class.as_str(),
+            instance.sop_instance.as_str(),
+            instance.transfer_syntax.as_str(),
+            series,
+            instance.size_bytes,
+            instance.digest.as_bytes(),
+            micros(now),
+            instance.study.as_ref().map(StudyInstanceUid::as_str)
+        ])?;
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO series (collection, series_uid, modality) VALUES (?1, ?2, '')",
+        )?
+        .execute(params![collection.0, series.unwrap_or_default()])?;
+    Ok(())
+}
+
+/// Where a part belongs.
+struct PartPlace {
+    pack_row: i64,
+    offset: u64,
+    len: u64,
+    digest: Digest,
+}
+
+fn part_place(connection: &Connection, pack: PackId, index: u32) -> Result<PartPlace, CustodyError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT a.pack, a.offset, a.len, a.digest
+             FROM part a JOIN pack p ON p.row = a.pack
+             WHERE p.id = ?1 AND a.part_index = ?2 AND p.state IN ('fetching', 'closed')",
+        )?
+        .query_row(params![pack.as_bytes(), index], |row| {
+            let digest = Digest::from(row.get::<_, [u8; 32]>(3)?);
+            Ok(PartPlace { pack_row: row.get(0)?, offset: row.get(1)?, len: row.get(2)?, digest })
+        })
+        .optional()?;
+    found.ok_or(CustodyError::Unknown { what: "part" })
+}
+
+/// Notes a flushed part; the last one closes its pack.
+fn part_is_on_disk(
+    connection: &Connection,
+    row: i64,
+    index: u32,
+    now: Timestamp,
+) -> Result<(), CustodyError> {
+    connection
+        .prepare_cached("UPDATE part SET on_disk = 1 WHERE pack = ?1 AND part_index = ?2")?
+        .execute(params![row, index])?;
+    connection
+        .prepare_cached(
+            "UPDATE pack
+             SET state = 'closed'
+             WHERE row = ?1
+               AND state = 'fetching'
+               AND NOT EXISTS (SELECT 1 FROM part WHERE pack = ?1 AND on_disk = 0)",
+        )?
+        .execute([row])?;
+    connection
+        .prepare_cached(
+            "UPDATE collection
+             SET last_instance_at = max(last_instance_at, ?2)
+             WHERE id = (SELECT collection FROM pack WHERE row = ?1)",
+        )?
+        .execute(params![row, micros(now)])?;
+    Ok(())
+}
+
+/// Removes the file of a pack; one that is gone already is fine.
+pub(crate) fn remove_file(disk: &Disk, pack: &PackId) -> Result<(), CustodyError> {
+    match fs::remove_file(disk.pack(pack)) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(CustodyError::Io { doing: "remove a pack", source }),
+    }
+}

@@ -1,0 +1,189 @@
+//! Custody: packs on disk and the ledger that knows them. What was accepted is never lost.
+//!
+//! ```text
+//!   association ──► IntakeSession ──► pack: append, fdatasync ──► ledger: COMMIT ──► DurablyStored ──► success
+//!   workers     ──► Custody (async) ──────────────────────────────► ledger thread ──► answer after the commit
+//! ```
+//!
+//! Four promises: an instance for which a [`DurablyStored`] exists is on stable storage, sealed, and found after a
+//! power cut. Nothing of a patient ever touches the disk in the clear. A transfer moves only as `moves.rs` allows, one
+//! commit per move, with everything that must be told about it in the same commit. What is erased loses its keys first.
+//!
+//! `QUEUE.md` lists every state on disk and what start-up does with it. Deliberately not here: network, DICOM,
+//! letters, the clock. One home for SQLite: no other crate opens the ledger.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use beeldbox_protocol::envelope::keys::StorageKey;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub use crate::audit::{AuditRecord, AuditRow};
+pub use crate::counts::Counts;
+pub use crate::directory::{DirectoryEntry, DirectoryMark, KnownKey};
+pub use crate::error::{CustodyError, IntakeError, ReadError};
+pub use crate::inbound::{InboundCollection, InboundInstance, InboundPack};
+pub use crate::intake::{DurablyStored, IntakeSession};
+pub use crate::kind::{InboundKind, Kind, OutboundKind};
+pub use crate::moves::allowed;
+pub use crate::reading::FrameReader;
+pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
+pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, StudyRow};
+pub use crate::recovery::{DamagedStudy, RecoveryReport};
+pub use crate::state::{Direction, InboundState, OutboundState, State};
+pub use crate::transfer_records::{
+    AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
+    SenderSnapshot, TransferConfidential, TransferRow,
+};
+
+use crate::disk::Disk;
+use crate::holds::Holds;
+use crate::ledger::Ledger;
+use crate::vault::Vault;
+
+// The words: states, moves between them, reasons.
+mod kind;
+mod moves;
+mod reason;
+mod state;
+// What is told: rows of the ledger as types, and errors.
+mod error;
+mod records;
+mod transfer_records;
+// Taking in: an association's instances, the packs they go to, and their rows.
+mod admission;
+mod holds;
+mod intake;
+mod pack_file;
+// Looking and reading.
+mod counts;
+mod reading;
+mod studies;
+mod transfers;
+// Moving, cutting, fetching, telling, erasing.
+mod erasing;
+mod inbound;
+mod moving;
+mod outbox;
+mod parts;
+// What is known of others, and what was done.
+mod audit;
+mod directory;
+// Below: the thread with the database, the schema, sealed columns, the directory, start-up.
+mod columns;
+mod disk;
+mod ledger;
+mod recovery;
+mod schema;
+mod survey;
+mod vault;
+
+/// Bytes after which a pack is closed and the next one begun (`design.md` §4). One instance may be larger.
+const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How to open custody.
+pub struct OpenOptions {
+    /// The directory that custody owns.
+    pub dir: PathBuf,
+    /// What everything at rest hangs from.
+    pub storage_key: StorageKey,
+    /// Room kept so that commits, audit and erasing work on a full disk.
+    pub ballast_bytes: u64,
+    /// Free space under which intake is refused.
+    pub reserve_bytes: u64,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The ledger and the packs. Clones are the same custody.
+#[derive(Clone)]
+pub struct Custody {
+    parts: Arc<Parts>,
+}
+
+/// What custody consists of.
+struct Parts {
+    ledger: Ledger,
+    vault: Arc<Vault>,
+    disk: Arc<Disk>,
+    holds: Arc<Holds>,
+    pack_bytes_max: u64,
+}
+
+impl Custody {
+    /// Takes the directory, recovers it, and starts the ledger thread. Blocks; nobody can use custody before recovery
+    /// is over.
+    ///
+    /// # Errors
+    /// [`CustodyError::InUse`] if another process has the directory, [`CustodyError::NewerSchema`] if a later version
+    /// wrote it, [`CustodyError::LedgerCorrupt`] if the database fails its check, and whatever the disk says. Damage
+    /// to packs is not an error: it is in the report.
+    pub fn open(options: OpenOptions) -> Result<(Custody, RecoveryReport), CustodyError> {
+        Custody::open_with(options, PACK_BYTES_MAX)
+    }
+
+    fn open_with(
+        options: OpenOptions,
+        pack_bytes_max: u64,
+    ) -> Result<(Custody, RecoveryReport), CustodyError> {
+        let OpenOptions { dir, storage_key, ballast_bytes, reserve_bytes, now } = options;
+        let disk = Disk::open(dir, ballast_bytes, reserve_bytes)?;
+        let lock = disk.lock()?;
+        let mut connection = schema::open(&disk.ledger())?;
+        disk.sync_top()?;
+        let vault = Arc::new(Vault::new(storage_key));
+        let report = recovery::recover(&mut connection, &disk, &vault, now)?;
+        disk.remake_ballast(disk.free_bytes()?);
+        let disk = Arc::new(disk);
+        let ledger = Ledger::start(connection, lock, Arc::clone(&disk))?;
+        let holds = Arc::new(Holds::default());
+        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, pack_bytes_max }) }, report))
+    }
+
+    /// Counts commits that changed something: wakes whoever shows or drives the ledger.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.ledger().changes()
+    }
+
+    /// Says when the storage under the ledger is in doubt, and why: the process must then exit into recovery.
+    pub fn failed(&self) -> watch::Receiver<Option<String>> {
+        self.ledger().failed()
+    }
+
+    /// Answers everything that waits, empties the log and gives the directory back. Later questions are refused with
+    /// [`CustodyError::Closed`].
+    pub async fn close(&self) {
+        let parts = Arc::clone(&self.parts);
+        // The thread that waits can only fail by panicking, and that was told through `failed`.
+        drop(tokio::task::spawn_blocking(move || parts.ledger.close()).await);
+    }
+
+    /// Bytes that can still be written.
+    ///
+    /// # Errors
+    /// If the file system does not say.
+    pub fn free_space(&self) -> Result<u64, CustodyError> {
+        self.parts.disk.free_bytes()
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.parts.ledger
+    }
+
+    pub(crate) fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.parts.vault)
+    }
+
+    pub(crate) fn disk(&self) -> Arc<Disk> {
+        Arc::clone(&self.parts.disk)
+    }
+
+    pub(crate) fn holds(&self) -> Arc<Holds> {
+        Arc::clone(&self.parts.holds)
+    }
+
+    pub(crate) fn pack_bytes_max(&self) -> u64 {
+        self.parts.pack_bytes_max
+    }
+}

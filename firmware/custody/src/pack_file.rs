@@ -1,0 +1,100 @@
+//! A pack that an association is filling: the file, its key, and how much of it counts.
+//!
+//! Bytes behind `committed_len` do not count: they are a frame on its way, or the rest of one that was given up. The
+//! file is written at explicit offsets only. After a failed write or flush the file is never written again.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::keys::SecretKey;
+use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId, pack_header};
+
+use crate::disk::Disk;
+use crate::error::{CustodyError, IntakeError};
+use crate::records::CollectionId;
+use crate::vault::Vault;
+
+/// A pack file that was made and flushed but has no row yet. Without a row it is an orphan, which start-up removes.
+pub(crate) struct NewPack {
+    pub(crate) id: PackId,
+    pub(crate) key: SecretKey,
+    pub(crate) file: File,
+}
+
+/// A pack with a row, open for further frames.
+pub(crate) struct OpenPack {
+    pub(crate) id: PackId,
+    /// Its row in the ledger.
+    pub(crate) row: i64,
+    pub(crate) collection: CollectionId,
+    pub(crate) key: SecretKey,
+    pub(crate) file: File,
+    /// Bytes that the ledger knows of.
+    pub(crate) committed_len: u64,
+    /// Frames that the ledger knows of; the next frame has this index.
+    pub(crate) frames: u32,
+    /// What the collection was last told of patient and study, so that it is told again only when it changes.
+    pub(crate) described: InstanceAttributes,
+}
+
+impl NewPack {
+    /// Makes a pack file with a random name and its header.
+    ///
+    /// # Durability
+    /// When this returns, file and name survive a power cut.
+    pub(crate) fn create(disk: &Disk, vault: &Vault) -> Result<Self, CustodyError> {
+        let id = PackId::from_random(vault.random()?);
+        let key = vault.pack_key()?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(disk.pack(&id))
+            .map_err(CustodyError::io("create a pack"))?;
+        let written = file.write_all_at(&pack_header(&id, &key), 0).and_then(|()| file.sync_all());
+        written.map_err(CustodyError::io("write a pack's header"))?;
+        disk.sync_packs()?;
+        Ok(NewPack { id, key, file })
+    }
+
+    pub(crate) fn with_row(
+        self,
+        row: i64,
+        collection: CollectionId,
+        described: InstanceAttributes,
+    ) -> OpenPack {
+        let NewPack { id, key, file } = self;
+        OpenPack {
+            id,
+            row,
+            collection,
+            key,
+            file,
+            committed_len: PACK_HEADER_LEN as u64,
+            frames: 0,
+            described,
+        }
+    }
+}
+
+impl OpenPack {
+    /// Writes sealed bytes at an offset. They do not count yet.
+    pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IntakeError> {
+        self.file.write_all_at(bytes, offset).map_err(IntakeError::pack("write to"))
+    }
+
+    /// Flushes everything written.
+    ///
+    /// # Durability
+    /// When this returns, the bytes survive a power cut; they count once the ledger says so.
+    pub(crate) fn flush(&self) -> Result<(), IntakeError> {
+        self.file.sync_data().map_err(IntakeError::pack("flush"))
+    }
+
+    /// Cuts off what does not count. Needs no flush: start-up would cut it too.
+    pub(crate) fn cut_tail(&self) -> io::Result<()> {
+        self.file.set_len(self.committed_len)
+    }
+}

@@ -1,0 +1,262 @@
+//! Start-up: what is on disk is made to agree with what the ledger says, before anyone can use it.
+//!
+//! The ledger decides. Bytes it does not know of are removed; nobody was told that they are safe. Bytes that it knows
+//! of and that are not there are named loudly, never dropped in silence, so that the PACS can send again. Erasing that
+//! was begun is ended. Running all this twice is running it once; `QUEUE.md` has the table.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+
+use beeldbox_protocol::envelope::pack::PackId;
+use beeldbox_protocol::ident::AeTitle;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::columns::pack_at;
+use crate::disk::Disk;
+use crate::error::CustodyError;
+use crate::records::CollectionId;
+use crate::survey::{self, PackFound};
+use crate::vault::Vault;
+use crate::{admission, erasing};
+
+/// What start-up found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecoveryReport {
+    /// Packs whose end did not count and was cut off.
+    pub tails_cut: u32,
+    /// Bytes cut off.
+    pub tail_bytes: u64,
+    /// Packs that were being filled and are closed now.
+    pub packs_closed: u32,
+    /// Packs and collections that never held anything and are gone.
+    pub empty_removed: u32,
+    /// Files in the pack folder that the ledger does not know; removed.
+    pub orphans_removed: u32,
+    /// Parts that were noted as fetched but are not there; they are fetched again.
+    pub parts_to_refetch: u32,
+    /// Erasings that were begun and are ended now.
+    pub erasures_resumed: u32,
+    /// What was in custody and cannot be read any more, as found at this start. Someone has to be told.
+    pub damaged: Vec<DamagedStudy>,
+}
+
+/// Instances of one collection that cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedStudy {
+    /// Which collection.
+    pub collection: CollectionId,
+    /// Who sent it, so that it can send again; nobody of ours if it is inbound.
+    pub source_ae: Option<AeTitle>,
+    /// How many instances.
+    pub instances: u32,
+}
+
+impl fmt::Display for RecoveryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} tails cut ({} bytes), {} packs closed, {} empty removed, {} orphans removed, {} parts to fetch again, \
+             {} erasures resumed",
+            self.tails_cut,
+            self.tail_bytes,
+            self.packs_closed,
+            self.empty_removed,
+            self.orphans_removed,
+            self.parts_to_refetch,
+            self.erasures_resumed
+        )?;
+        if !self.damaged.is_empty() {
+            write!(f, "; DAMAGED: {} studies", self.damaged.len())?;
+            for study in &self.damaged {
+                let source = study.source_ae.as_ref().map_or("another hospital", AeTitle::as_str);
+                write!(f, ", {} instances from {source}", study.instances)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Recovers the directory. A full disk does not stop it: the ballast is given up for it.
+pub(crate) fn recover(
+    connection: &mut Connection,
+    disk: &Disk,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<RecoveryReport, CustodyError> {
+    quick_check(connection)?;
+    match recover_once(connection, disk, vault, now) {
+        Err(error) if is_full(&error) => {
+            disk.release_ballast();
+            recover_once(connection, disk, vault, now)
+        }
+        done => done,
+    }
+}
+
+fn recover_once(
+    connection: &mut Connection,
+    disk: &Disk,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<RecoveryReport, CustodyError> {
+    let mut report = RecoveryReport::default();
+    let transaction = connection.transaction()?;
+    for pack in survey::packs(&transaction)? {
+        survey_pack(&transaction, disk, vault, &pack, &mut report)?;
+    }
+    for collection in
+        ids(&transaction, "SELECT id FROM collection WHERE instances = 0 AND erasing_at IS NULL")?
+    {
+        report.empty_removed += u32::from(admission::remove_if_empty(&transaction, collection)?);
+    }
+    transaction.commit()?;
+    report.orphans_removed = remove_orphans(connection, disk)?;
+    report.erasures_resumed = resume_erasing(connection, disk, vault, now)?;
+    empty_log(connection)?;
+    Ok(report)
+}
+
+fn survey_pack(
+    connection: &Connection,
+    disk: &Disk,
+    vault: &Vault,
+    pack: &PackFound,
+    report: &mut RecoveryReport,
+) -> Result<(), CustodyError> {
+    match pack.state.as_str() {
+        // What is being erased is taken up below.
+        "erasing" => return Ok(()),
+        "fetching" => {
+            report.parts_to_refetch += survey::forget_missing_parts(connection, disk, pack)?;
+            return Ok(());
+        }
+        _ => {}
+    }
+    let on_disk = survey::len_on_disk(disk, &pack.id)?;
+    if let Some(surplus) =
+        on_disk.and_then(|len| len.checked_sub(pack.len_bytes)).filter(|surplus| *surplus > 0)
+    {
+        cut(disk, &pack.id, pack.len_bytes)?;
+        report.tails_cut += 1;
+        report.tail_bytes += surplus;
+    }
+    let lost = if on_disk.is_none_or(|len| len < pack.len_bytes) {
+        if pack.frames > 0 && survey::can_be_fetched_again(connection, pack)? {
+            report.parts_to_refetch += survey::forget_missing_parts(connection, disk, pack)?;
+            return Ok(());
+        }
+        survey::mark_lost(connection, pack, on_disk.unwrap_or(0))?
+    } else if pack.state == "open" && !survey::last_frame_authenticates(connection, disk, vault, pack)? {
+        survey::mark_last_lost(connection, pack)?
+    } else {
+        0
+    };
+    if lost > 0 {
+        note_damage(report, pack, lost);
+    }
+    if pack.state == "open" {
+        if admission::close_pack(connection, pack.row)? {
+            report.empty_removed += 1;
+        } else {
+            report.packs_closed += 1;
+        }
+    }
+    Ok(())
+}
+
+fn note_damage(report: &mut RecoveryReport, pack: &PackFound, lost: u32) {
+    match report.damaged.iter_mut().find(|study| study.collection == pack.collection) {
+        Some(study) => study.instances += lost,
+        None => report.damaged.push(DamagedStudy {
+            collection: pack.collection,
+            source_ae: pack.source_ae.clone(),
+            instances: lost,
+        }),
+    }
+}
+
+fn cut(disk: &Disk, pack: &PackId, len: u64) -> Result<(), CustodyError> {
+    let cut = OpenOptions::new().write(true).open(disk.pack(pack)).and_then(|file| {
+        file.set_len(len)?;
+        file.sync_all()
+    });
+    cut.map_err(CustodyError::io("cut the tail of a pack"))
+}
+
+/// Removes every file of the pack folder that has no row: it was made and nobody was told of it.
+fn remove_orphans(connection: &Connection, disk: &Disk) -> Result<u32, CustodyError> {
+    let mut statement = connection.prepare("SELECT id FROM pack")?;
+    let mut rows = statement.query([])?;
+    let mut known = HashSet::new();
+    while let Some(row) = rows.next()? {
+        known.insert(disk.pack(&pack_at(row, "id")?));
+    }
+    let mut removed = 0;
+    let list = fs::read_dir(disk.packs()).map_err(CustodyError::io("list the packs"))?;
+    for entry in list {
+        let path = entry.map_err(CustodyError::io("list the packs"))?.path();
+        if !known.contains(&path) {
+            fs::remove_file(&path).map_err(CustodyError::io("remove an orphan"))?;
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        disk.sync_packs()?;
+    }
+    Ok(removed)
+}
+
+fn resume_erasing(
+    connection: &mut Connection,
+    disk: &Disk,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<u32, CustodyError> {
+    let begun = ids(
+        connection,
+        "SELECT id FROM collection WHERE erasing_at IS NOT NULL AND erased_at IS NULL ORDER BY id",
+    )?;
+    if begun.is_empty() {
+        return Ok(0);
+    }
+    empty_log(connection)?;
+    let mut resumed = 0;
+    for collection in begun {
+        let packs = survey::packs_of(connection, CollectionId(collection))?;
+        erasing::remove_files(disk, &packs)?;
+        let transaction = connection.transaction()?;
+        erasing::finish(&transaction, vault, CollectionId(collection), now)?;
+        transaction.commit()?;
+        resumed += 1;
+    }
+    Ok(resumed)
+}
+
+fn quick_check(connection: &Connection) -> Result<(), CustodyError> {
+    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if finding == "ok" { Ok(()) } else { Err(CustodyError::LedgerCorrupt { finding }) }
+}
+
+fn empty_log(connection: &Connection) -> Result<(), CustodyError> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        Ok(())
+    } else {
+        Err(CustodyError::InDoubt { why: "checkpoint found the database busy".to_owned() })
+    }
+}
+
+fn ids(connection: &Connection, statement: &str) -> Result<Vec<i64>, CustodyError> {
+    let mut statement = connection.prepare(statement)?;
+    let found = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+fn is_full(error: &CustodyError) -> bool {
+    match error {
+        CustodyError::Ledger(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+        other => matches!(other, CustodyError::OutOfSpace),
+    }
+}
