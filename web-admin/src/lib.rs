@@ -1,0 +1,47 @@
+//! The local web pages of the box: sign-in, send, sent, inbox, status.
+//!
+//! A program of its own under a user of its own. It knows no DICOM, no keys and no ledger: it asks `beeldboxd` over
+//! its Unix socket and shows the answers. A page never decides.
+//!
+//! ```text
+//! browser ── headers ── origin ── session ── pages ── box_client ── beeldboxd
+//!                                    │          └──── view + templates + i18n
+//!                                    └── live: one long question for everyone, "changed" to every open page
+//! ```
+
+/// Who may sign in.
+pub mod accounts;
+/// Style sheet and scripts.
+mod assets;
+/// The way to the daemon.
+pub mod box_client;
+/// The certificate of the pages.
+pub mod certificate;
+/// Headers of every answer.
+mod headers;
+/// Every text, in both languages.
+pub mod lang;
+/// Pages follow the box.
+mod live;
+/// Requests that other sites forged are refused.
+mod origin;
+/// The pages themselves.
+mod pages;
+/// Bytes that cannot be guessed.
+mod random;
+/// Serves the pages until told to stop.
+pub mod serve;
+/// Who is signed in.
+mod session;
+/// What is settled before the start.
+pub mod settings;
+/// The pages as one service.
+pub mod site;
+/// Files that only this program may read.
+mod state_dir;
+/// Guessing passwords gets slow.
+mod throttle;
+/// How things look.
+mod view;
+/// What a handler is given: who asks, in which language, and the way to the daemon.
+mod visit;

@@ -1,0 +1,211 @@
+//! "Aan wie?": the addressee, found while typing, and the words that go along.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::{Question, Reply, StudyLine, StudyNumber};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::AddresseeId;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::lang::Words;
+use crate::pages::fields::Fields;
+use crate::session::Draft;
+use crate::view::date;
+use crate::view::frame::{Frame, Place};
+use crate::view::icon::Icon;
+use crate::view::patient::PatientView;
+use crate::view::problem::Problem;
+use crate::view::recipient::AddresseeView;
+use crate::view::study::StudyView;
+use crate::visit::{self, Visit};
+
+/// Entries offered at once: more are not read, another letter is typed instead.
+const MOST_OPTIONS: u32 = 12;
+/// Longest text that is searched for.
+const LONGEST_QUERY: usize = 100;
+/// Longest note: a page of text. What needs more is a report, and belongs into the study.
+pub const LONGEST_NOTE: usize = 4000;
+/// After so long the page says how old the directory is.
+const DIRECTORY_IS_OLD_S: i64 = 24 * 60 * 60;
+
+/// Opaque name of a draft, and what was missing in it.
+#[derive(Deserialize)]
+pub struct ChooseQuery {
+    draft: Option<String>,
+    missing: Option<String>,
+}
+
+/// What is searched for in the directory; never about a patient.
+#[derive(Deserialize)]
+pub struct OptionsQuery {
+    #[serde(default)]
+    q: String,
+}
+
+#[derive(Template)]
+#[template(path = "page/choose.html")]
+struct ChoosePage {
+    frame: Frame,
+    number: i64,
+    patient: PatientView,
+    study: StudyView,
+    fingerprint: String,
+    query: String,
+    chosen: Option<AddresseeView>,
+    options: Option<Vec<AddresseeView>>,
+    directory: Option<String>,
+    note: Confidential,
+    reply_contact: Confidential,
+    urgent: bool,
+    error: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "part/options.html")]
+struct Options {
+    words: Words,
+    options: Vec<AddresseeView>,
+    found: String,
+}
+
+/// `GET /send/{study}`.
+pub async fn page(
+    visit: Visit,
+    Path(study): Path<i64>,
+    Query(query): Query<ChooseQuery>,
+) -> Result<Response, Problem> {
+    let line = study_line(&visit, study).await?;
+    let draft = query.draft.as_deref().and_then(|name| visit.site.sessions.draft(visit.key, name));
+    let draft = draft.filter(|draft| draft.study.0 == study).unwrap_or_else(|| empty_draft(study));
+    let chosen = match &draft.addressee {
+        Some(addressee) => chosen(&visit, study, addressee).await?,
+        None => None,
+    };
+    let mut directory = None;
+    let mut options = None;
+    if chosen.is_none() && !draft.query.is_empty() {
+        let (found, as_of) = search(&visit, &draft.query).await?;
+        directory = directory_note(&visit, as_of);
+        options = Some(found);
+    }
+    let error = query.missing.map(|missing| match missing.as_str() {
+        "note" => visit.words.n("send.too-long", u64::try_from(LONGEST_NOTE).unwrap_or_default()),
+        _ => visit.words.t("send.need-recipient"),
+    });
+    let template = ChoosePage {
+        frame: visit.frame("send.choose-title", Place::Send).await,
+        number: study,
+        patient: PatientView::new(&line.patient, visit.now, visit.words),
+        study: StudyView::new(&line.summary, visit.words),
+        fingerprint: fingerprint(&visit, &line),
+        query: draft.query,
+        chosen,
+        options,
+        directory,
+        note: draft.note,
+        reply_contact: draft.reply_contact,
+        urgent: draft.urgent,
+        error,
+    };
+    Ok(visit::page(&template))
+}
+
+/// `POST /send/{study}`: search again, or go on to the check page. What was typed is kept here, not in the address.
+pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Result<Response, Problem> {
+    let line = study_line(&visit, study).await?;
+    if fields.text("fingerprint") != fingerprint(&visit, &line) {
+        return Err(Problem::mismatch("send.changed"));
+    }
+    let is_search = fields.text("act") == "search";
+    let addressee = fields.text("addressee").parse::<AddresseeId>().ok().filter(|_| !is_search);
+    let draft = Draft {
+        study: StudyNumber(study),
+        query: fields.text("q").chars().take(LONGEST_QUERY).collect(),
+        addressee: addressee.clone(),
+        note: fields.confidential("note"),
+        reply_contact: fields.confidential("reply_contact"),
+        urgent: fields.text("urgent") == "yes",
+    };
+    let too_long = |text: &Confidential| text.reveal().chars().count() > LONGEST_NOTE;
+    let is_too_long = too_long(&draft.note) || too_long(&draft.reply_contact);
+    let name = visit.site.sessions.keep_draft(visit.key, draft);
+    let target = if is_search {
+        format!("/send/{study}?draft={name}#results")
+    } else if is_too_long {
+        format!("/send/{study}?draft={name}&missing=note")
+    } else if addressee.is_none() {
+        format!("/send/{study}?draft={name}&missing=recipient")
+    } else {
+        format!("/send/{study}/check?draft={name}")
+    };
+    Ok(Redirect::to(&target).into_response())
+}
+
+/// `GET /addressees?q=`: the options for the list under the search field.
+pub async fn options(visit: Visit, Query(query): Query<OptionsQuery>) -> Result<Response, Problem> {
+    let text: String = query.q.trim().chars().take(LONGEST_QUERY).collect();
+    let (options, _) = if text.is_empty() { (Vec::new(), None) } else { search(&visit, &text).await? };
+    let count = u64::try_from(options.len()).unwrap_or_default();
+    let found = visit.words.n("send.recipient-found", count);
+    Ok(visit::page(&Options { words: visit.words, options, found }))
+}
+
+/// The study as it is now.
+///
+/// # Errors
+/// If there is no answer, or no such study.
+pub async fn study_line(visit: &Visit, study: i64) -> Result<StudyLine, Problem> {
+    let Reply::Study(line) = visit.ask(Question::Study { study: StudyNumber(study) }).await? else {
+        return Err(Problem::odd());
+    };
+    Ok(*line)
+}
+
+fn fingerprint(visit: &Visit, line: &StudyLine) -> String {
+    visit.fingerprint(&["choose", &line.study.0.to_string()], Some(&line.patient))
+}
+
+/// The entry behind an id. One that is gone is chosen no more.
+async fn chosen(
+    visit: &Visit,
+    study: i64,
+    addressee: &AddresseeId,
+) -> Result<Option<AddresseeView>, Problem> {
+    let question = Question::Check { study: StudyNumber(study), addressee: addressee.clone() };
+    match visit.ask(question).await {
+        Ok(Reply::Check(check)) => Ok(Some(AddresseeView::new(&check.addressee, visit.words))),
+        Ok(_) => Err(Problem::odd()),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn search(visit: &Visit, query: &str) -> Result<(Vec<AddresseeView>, Option<Timestamp>), Problem> {
+    let question = Question::Addressees { query: query.to_owned(), limit: MOST_OPTIONS };
+    let Reply::Addressees(page) = visit.ask(question).await? else { return Err(Problem::odd()) };
+    let views = page.addressees.iter().map(|addressee| AddresseeView::new(addressee, visit.words));
+    Ok((views.collect(), page.directory_as_of))
+}
+
+fn directory_note(visit: &Visit, as_of: Option<Timestamp>) -> Option<String> {
+    match as_of {
+        None => Some(visit.words.t("send.directory-never")),
+        Some(as_of) if visit.now.as_second() - as_of.as_second() > DIRECTORY_IS_OLD_S => {
+            let when = date::when(as_of, visit.now, visit.words);
+            Some(visit.words.fill("send.directory-old", &[("when", &when)]))
+        }
+        Some(_) => None,
+    }
+}
+
+fn empty_draft(study: i64) -> Draft {
+    Draft {
+        study: StudyNumber(study),
+        query: String::new(),
+        addressee: None,
+        note: Confidential::default(),
+        reply_contact: Confidential::default(),
+        urgent: false,
+    }
+}

@@ -1,0 +1,155 @@
+//! What a person does with a received study: import it, decline it, try again.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::{DeclineCode, Question, TransferDetail};
+use beeldbox_protocol::clinical::Confidential;
+
+use crate::pages::fields::Fields;
+use crate::pages::sent::{fingerprint, transfer_detail};
+use crate::pages::sent_acts;
+use crate::view::frame::{Frame, Place};
+use crate::view::icon::Icon;
+use crate::view::problem::Problem;
+use crate::view::state::{self, Direction};
+use crate::view::transfer::TransferView;
+use crate::visit::{self, Visit};
+
+/// Longest Patient ID (PS3.5 §6.2, VR LO).
+const LONGEST_PATIENT_ID: usize = 64;
+
+#[derive(Template)]
+#[template(path = "page/import.html")]
+struct ImportPage {
+    frame: Frame,
+    row: TransferView,
+    fingerprint: String,
+    local_id: Confidential,
+    error: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "page/decline.html")]
+struct DeclinePage {
+    frame: Frame,
+    row: TransferView,
+    fingerprint: String,
+    reasons: Vec<Reason>,
+    error: Option<String>,
+}
+
+/// A reason to choose.
+struct Reason {
+    name: &'static str,
+    text: String,
+}
+
+/// `GET /inbox/{id}/import`.
+pub async fn import_page(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    Ok(visit::page(&import_template(&visit, &detail, Confidential::default()).await))
+}
+
+/// `POST /inbox/{id}/import`.
+pub async fn import(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    let detail = checked(&visit, &id, &fields).await?;
+    let local_id = fields.text("patient_id");
+    // Not cleaned but refused: an identifier must be the one that was typed.
+    let is_bad = local_id.chars().count() > LONGEST_PATIENT_ID
+        || local_id.chars().any(|c| c == '\\' || c.is_control());
+    if is_bad {
+        let mut template = import_template(&visit, &detail, Confidential::new(local_id)).await;
+        template.error = Some(visit.words.t("inbox.local-id-bad"));
+        return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
+    }
+    let patient_id = Some(local_id).filter(|id| !id.is_empty()).map(Confidential::new);
+    visit.act(Question::Import { transfer: detail.line.transfer, patient_id }).await?;
+    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "an import was ordered");
+    visit.leave_notice(visit.words.t("inbox.imported"));
+    Ok(back(&detail))
+}
+
+/// `GET /inbox/{id}/decline`.
+pub async fn decline_page(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    Ok(visit::page(&decline_template(&visit, &detail).await))
+}
+
+/// `POST /inbox/{id}/decline`.
+pub async fn decline(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    let detail = checked(&visit, &id, &fields).await?;
+    let chosen = fields.text("reason");
+    let Some(reason) = REASONS.into_iter().find(|reason| reason_name(*reason) == chosen) else {
+        let mut template = decline_template(&visit, &detail).await;
+        template.error = Some(visit.words.t("inbox.need-reason"));
+        return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
+    };
+    visit.act(Question::Decline { transfer: detail.line.transfer, reason }).await?;
+    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a received study was declined");
+    visit.leave_notice(visit.words.t("inbox.declined"));
+    Ok(back(&detail))
+}
+
+/// `POST /inbox/{id}/retry`.
+pub async fn retry(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    sent_acts::resume(&visit, &id, &fields, "/inbox").await
+}
+
+/// The transfer, if the form was shown with the patient that it has now (CS-23).
+async fn checked(visit: &Visit, id: &str, fields: &Fields) -> Result<TransferDetail, Problem> {
+    let detail = transfer_detail(visit, id).await?;
+    if fields.text("fingerprint") == fingerprint(visit, &detail) {
+        Ok(detail)
+    } else {
+        tracing::warn!("an act was refused: the form does not fit the transfer");
+        Err(Problem::mismatch("inbox.changed"))
+    }
+}
+
+fn back(detail: &TransferDetail) -> Response {
+    Redirect::to(&format!("/inbox/{}", detail.line.transfer)).into_response()
+}
+
+async fn import_template(visit: &Visit, detail: &TransferDetail, local_id: Confidential) -> ImportPage {
+    ImportPage {
+        frame: visit.frame("inbox.import-title", Place::Inbox).await,
+        row: TransferView::new(&detail.line, Direction::In, visit.now, visit.words),
+        fingerprint: fingerprint(visit, detail),
+        local_id,
+        error: None,
+    }
+}
+
+async fn decline_template(visit: &Visit, detail: &TransferDetail) -> DeclinePage {
+    let reason = |code| Reason { name: reason_name(code), text: visit.words.t(state::decline_word(code)) };
+    DeclinePage {
+        frame: visit.frame("inbox.decline-title", Place::Inbox).await,
+        row: TransferView::new(&detail.line, Direction::In, visit.now, visit.words),
+        fingerprint: fingerprint(visit, detail),
+        reasons: REASONS.into_iter().map(reason).collect(),
+        error: None,
+    }
+}
+
+/// In the order in which they are offered.
+const REASONS: [DeclineCode; 6] = [
+    DeclineCode::WrongDepartment,
+    DeclineCode::UnknownPatient,
+    DeclineCode::Incomplete,
+    DeclineCode::Unreadable,
+    DeclineCode::NotOurs,
+    DeclineCode::Other,
+];
+
+fn reason_name(reason: DeclineCode) -> &'static str {
+    match reason {
+        DeclineCode::WrongDepartment => "wrong-department",
+        DeclineCode::UnknownPatient => "unknown-patient",
+        DeclineCode::Incomplete => "incomplete",
+        DeclineCode::Unreadable => "unreadable",
+        DeclineCode::NotOurs => "not-ours",
+        DeclineCode::Other => "other",
+    }
+}

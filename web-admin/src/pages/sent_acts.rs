@@ -1,0 +1,67 @@
+//! Taking a sent transfer back, and trying a waiting one again.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::Question;
+
+use crate::pages::fields::Fields;
+use crate::pages::sent::{fingerprint, transfer_detail};
+use crate::view::frame::{Frame, Place};
+use crate::view::icon::Icon;
+use crate::view::problem::Problem;
+use crate::view::state::{self, Direction};
+use crate::view::transfer::TransferView;
+use crate::visit::{self, Visit};
+
+#[derive(Template)]
+#[template(path = "page/recall.html")]
+struct RecallPage {
+    frame: Frame,
+    row: TransferView,
+    fingerprint: String,
+    what_it_does: String,
+}
+
+/// `GET /sent/{id}/recall`: says what it can still do (CS-18).
+pub async fn recall_page(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    let template = RecallPage {
+        frame: visit.frame("sent.recall-title", Place::Sent).await,
+        row: TransferView::new(&detail.line, Direction::Out, visit.now, visit.words),
+        fingerprint: fingerprint(&visit, &detail),
+        what_it_does: visit.words.t(state::recall_line(&detail.line.situation)),
+    };
+    Ok(visit::page(&template))
+}
+
+/// `POST /sent/{id}/recall`.
+pub async fn recall(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    if fields.text("fingerprint") != fingerprint(&visit, &detail) {
+        return Err(Problem::mismatch("inbox.changed"));
+    }
+    visit.act(Question::Recall { transfer: detail.line.transfer }).await?;
+    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a transfer was recalled");
+    visit.leave_notice(visit.words.t("sent.recalled"));
+    Ok(Redirect::to(&format!("/sent/{}", detail.line.transfer)).into_response())
+}
+
+/// `POST /sent/{id}/retry`.
+pub async fn retry(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    resume(&visit, &id, &fields, "/sent").await
+}
+
+/// Lets a waiting or held transfer go on, and comes back to its page.
+///
+/// # Errors
+/// If the form does not fit the transfer, or the daemon refuses.
+pub async fn resume(visit: &Visit, id: &str, fields: &Fields, list: &str) -> Result<Response, Problem> {
+    let detail = transfer_detail(visit, id).await?;
+    if fields.text("fingerprint") != fingerprint(visit, &detail) {
+        return Err(Problem::mismatch("inbox.changed"));
+    }
+    visit.act(Question::Resume { transfer: detail.line.transfer }).await?;
+    visit.leave_notice(visit.words.t("sent.retried"));
+    Ok(Redirect::to(&format!("{list}/{}", detail.line.transfer)).into_response())
+}

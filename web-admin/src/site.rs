@@ -1,0 +1,123 @@
+//! The pages as one service: what they share, and which address leads where.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::accounts::Accounts;
+use crate::assets;
+use crate::box_client::BoxClient;
+use crate::headers;
+use crate::live::{self, Follower, Live};
+use crate::origin;
+use crate::pages::{choose, confirm, inbox, inbox_acts, login, send, sent, sent_acts, status};
+use crate::random;
+use crate::session::Sessions;
+use crate::settings::Tls;
+use crate::throttle::Throttle;
+use crate::view::problem::Problem;
+use crate::visit;
+
+/// Largest form that is read. A note of the allowed length is far below it.
+const LARGEST_FORM: usize = 64 * 1024;
+/// Passwords hashed at once: each takes 19 MiB.
+const HASHES_AT_ONCE: usize = 2;
+
+/// What all pages share.
+pub struct Site {
+    pub(crate) client: Arc<BoxClient>,
+    pub(crate) sessions: Sessions,
+    pub(crate) throttle: Throttle,
+    pub(crate) accounts: Accounts,
+    pub(crate) hashing: Semaphore,
+    pub(crate) live: Live,
+    pub(crate) tls: Tls,
+    pub(crate) hospital: Option<String>,
+    pub(crate) names: Vec<String>,
+    pub(crate) form_key: hmac::Key,
+    pub(crate) clock: fn() -> Timestamp,
+}
+
+/// What differs from place to place.
+pub struct SiteSettings<'a> {
+    /// The daemon's admin socket.
+    pub socket: &'a Path,
+    /// Where the accounts are.
+    pub state_dir: &'a Path,
+    /// Whether connections are encrypted.
+    pub tls: Tls,
+    /// Name of the hospital.
+    pub hospital: Option<String>,
+    /// Host names under which browsers may ask.
+    pub names: Vec<String>,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+impl Site {
+    /// Puts the pages together. The second part must be run for the pages to follow the box.
+    pub fn new(settings: SiteSettings<'_>) -> (Arc<Site>, Follower) {
+        let client = Arc::new(BoxClient::new(settings.socket));
+        let (live, follower) = live::new(client.clone());
+        let site = Site {
+            client,
+            sessions: Sessions::default(),
+            throttle: Throttle::default(),
+            accounts: Accounts::in_dir(settings.state_dir),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
+            live,
+            tls: settings.tls,
+            hospital: settings.hospital,
+            names: settings.names,
+            form_key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes::<32>()),
+            clock: settings.clock,
+        };
+        (Arc::new(site), follower)
+    }
+}
+
+/// Every address of the pages.
+pub fn router(site: Arc<Site>) -> Router {
+    let signed_in = Router::new()
+        .route("/", get(async || Redirect::to("/send")))
+        .route("/logout", post(login::sign_out))
+        .route("/language", post(login::set_language))
+        .route("/send", get(send::list))
+        .route("/send/{study}", get(choose::page).post(choose::submit))
+        .route("/send/{study}/close", post(send::close))
+        .route("/send/{study}/check", get(confirm::page))
+        .route("/send/{study}/confirm", post(confirm::submit))
+        .route("/addressees", get(choose::options))
+        .route("/sent", get(sent::list))
+        .route("/sent/{id}", get(sent::detail))
+        .route("/sent/{id}/recall", get(sent_acts::recall_page).post(sent_acts::recall))
+        .route("/sent/{id}/retry", post(sent_acts::retry))
+        .route("/inbox", get(inbox::list))
+        .route("/inbox/{id}", get(inbox::detail))
+        .route("/inbox/{id}/import", get(inbox_acts::import_page).post(inbox_acts::import))
+        .route("/inbox/{id}/decline", get(inbox_acts::decline_page).post(inbox_acts::decline))
+        .route("/inbox/{id}/retry", post(inbox_acts::retry))
+        .route("/status", get(status::page))
+        .route("/live", get(live::stream))
+        .fallback(async || Problem::not_found().into_response())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::bug().into_response()))
+        .layer(middleware::from_fn_with_state(site.clone(), visit::require_sign_in));
+    Router::new()
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/healthz", get(status::healthz))
+        .route("/a/{name}", get(assets::serve))
+        .merge(signed_in)
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(middleware::from_fn_with_state(site.clone(), origin::check))
+        .layer(middleware::from_fn_with_state(site.clone(), headers::add))
+        .with_state(site)
+}
