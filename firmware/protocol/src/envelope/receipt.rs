@@ -62,6 +62,12 @@ impl Receipt {
         signer.sign(Kind::Receipt, &payload, random)
     }
 
+    /// Reads a receipt that was verified before, such as one from the box's own ledger. Proves nothing.
+    pub fn read_verified(jws: &str) -> Option<Receipt> {
+        let payload = data_encoding::BASE64URL_NOPAD.decode(jws.split('.').nth(1)?.as_bytes()).ok()?;
+        serde_json::from_slice(&payload).ok()
+    }
+
     /// Verifies a receipt: signature, chain, and that it is about the transfer expected.
     ///
     /// # Errors

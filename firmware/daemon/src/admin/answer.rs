@@ -1,0 +1,334 @@
+//! The desk: one function per question. Decisions are made in the road's modules; this finds the row, asks, and words
+//! the refusal.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use beeldbox_custody::{
+    AuditRecord, Changes, CollectionId, Cursor, CustodyError, Direction, HoldReason, InboundState, KnownKey,
+    OutboundState, State, StudyRow, TransferRow,
+};
+use beeldbox_protocol::admin::{
+    AddresseePage, Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply, StudyNumber,
+    StudyRef, VerifiedLine, VerifiedPage,
+};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::{AddresseeId, TransferId};
+use beeldbox_transfer::address::{self, AddressError, Decision};
+use beeldbox_transfer::effect::NotNow;
+use beeldbox_transfer::inbound::InboundEvent;
+use beeldbox_transfer::outbound::OutboundEvent;
+use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
+use beeldbox_transfer::road::{Road, StepError};
+use jiff::Timestamp;
+
+use super::lines;
+use crate::settings::Settings;
+
+/// How long a wait for changes lasts at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+
+/// Instances verified for one answer: some seconds of reading at most.
+const VERIFY_PAGE: u32 = 100;
+
+/// Answers front ends.
+pub struct Desk {
+    pub(super) road: Road,
+    pub(super) name: String,
+    pub(super) dicom_address: SocketAddr,
+    pub(super) reserve_bytes: u64,
+    pub(super) recovery: String,
+    pub(super) started_at: Timestamp,
+    pub(super) certificates_valid_until: Timestamp,
+}
+
+fn refusal(code: RefusalCode, message: &str) -> Refusal {
+    Refusal { code, message: message.to_owned() }
+}
+
+pub(super) fn storage(error: CustodyError) -> Refusal {
+    tracing::error!(%error, "a question could not be answered");
+    refusal(RefusalCode::Storage, "the box's storage did not answer; look at its log")
+}
+
+fn step_refused(failure: StepError) -> Refusal {
+    match failure {
+        StepError::NotNow(_) => refusal(RefusalCode::NotNow, "this is not possible in its present state"),
+        StepError::Custody(CustodyError::Stale) => {
+            refusal(RefusalCode::NotNow, "something else came first; look again and repeat if still wanted")
+        }
+        StepError::Custody(error) => storage(error),
+    }
+}
+
+fn address_refused(failure: AddressError) -> Refusal {
+    match failure {
+        AddressError::UnknownAddressee => refusal(RefusalCode::NotFound, "the directory has no such addressee"),
+        AddressError::Ourselves => refusal(RefusalCode::BadValue, "the addressee is this organisation itself"),
+        AddressError::CannotReceive => refusal(
+            RefusalCode::AddresseeCannotReceive,
+            "the addressee is not connected: it has published no key to seal to",
+        ),
+        AddressError::NotVerified(why) => Refusal {
+            code: RefusalCode::AddresseeNotVerified,
+            message: format!("the addressee's key is not believed: {why}; nothing is sent to it"),
+        },
+        AddressError::NotAcknowledged(flags) => Refusal {
+            code: RefusalCode::NotAcknowledged,
+            message: format!("look at these and confirm them: {flags:?}"),
+        },
+        AddressError::NothingToSend => refusal(RefusalCode::NothingToSend, "the study holds no instances"),
+        AddressError::Step(step) => step_refused(step),
+    }
+}
+
+impl Desk {
+    /// A desk for this road.
+    pub fn new(
+        road: Road,
+        settings: &Settings,
+        dicom_address: SocketAddr,
+        recovery: String,
+        started_at: Timestamp,
+        certificates_valid_until: Timestamp,
+    ) -> Self {
+        Desk {
+            road,
+            name: settings.name.clone(),
+            dicom_address,
+            reserve_bytes: settings.keeping.reserve_bytes,
+            recovery,
+            started_at,
+            certificates_valid_until,
+        }
+    }
+
+    /// Answers one question.
+    pub async fn answer(&self, call: Call) -> Answer {
+        let actor = call.actor.name;
+        match call.question {
+            Question::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
+            Question::Studies { before, limit } => self.studies(before, limit).await,
+            Question::Study { study } => Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?)))),
+            Question::CloseStudy { study } => self.close(study).await,
+            Question::Addressees { query, limit } => Ok(self.addressees(&query, limit)),
+            Question::Check { study, addressee } => self.check(study, &addressee).await,
+            Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
+                let decision = Decision { addressee, note, reply_contact, urgent, by: actor, acknowledged };
+                self.send(study, decision).await
+            }
+            Question::Transfers { before, limit } => self.transfers(Direction::Outbound, before, limit).await,
+            Question::Inbox { before, limit } => self.transfers(Direction::Inbound, before, limit).await,
+            Question::Transfer { transfer } => self.transfer_detail(transfer).await,
+            Question::Recall { transfer } => self.recall(transfer, &actor).await,
+            Question::Resume { transfer } => self.resume(transfer, &actor).await,
+            Question::Import { transfer, patient_id } => self.import(transfer, patient_id.as_ref(), &actor).await,
+            Question::Decline { transfer, reason } => {
+                let row = self.row(transfer).await?;
+                reconcile::decline(&self.road, &row, reason, &actor).await.map_err(step_refused)?;
+                Ok(Reply::Done)
+            }
+            Question::Verify { after } => self.verify(after).await,
+            Question::Audit { before, limit } => self.audit(before, limit).await,
+            Question::WaitForChange { since } => Ok(self.wait_for_change(since).await),
+        }
+    }
+
+    async fn studies(&self, before: Option<StudyNumber>, limit: u32) -> Answer {
+        let before = match before {
+            Some(study) => Some(self.study(study).await?.cursor),
+            None => None,
+        };
+        let rows = self.road.custody.studies(before, limit.min(MAX_PAGE)).await.map_err(storage)?;
+        Ok(Reply::Studies(rows.iter().map(lines::study_line).collect()))
+    }
+
+    async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
+        let found = self.road.custody.study(CollectionId(study.0)).await.map_err(storage)?;
+        found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
+    }
+
+    async fn row(&self, transfer: TransferId) -> Result<TransferRow, Refusal> {
+        let found = self.road.custody.transfer(transfer).await.map_err(storage)?;
+        found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such transfer"))
+    }
+
+    async fn close(&self, study: StudyNumber) -> Answer {
+        let row = self.row(self.study(study).await?.transfer).await?;
+        let step = self.road.step_outbound(&row, OutboundEvent::Closed, Changes::default()).await;
+        step.map_err(step_refused)?;
+        Ok(Reply::Done)
+    }
+
+    fn addressees(&self, query: &str, limit: u32) -> Reply {
+        let limit = usize::try_from(limit.min(MAX_PAGE)).unwrap_or_default();
+        Reply::Addressees(AddresseePage {
+            addressees: self.road.directory.search(query, limit),
+            directory_as_of: self.road.directory.as_of(),
+        })
+    }
+
+    async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
+        let study = self.study(study).await?;
+        let entry = self.road.directory.find(addressee);
+        let entry = entry.ok_or_else(|| refusal(RefusalCode::NotFound, "the directory has no such addressee"))?;
+        let flags = address::flags(&self.road, &study, &entry.addressee).await.map_err(step_refused)?;
+        let (certified_name, key_thumbprint, obstacle) = match address::look_up(&self.road, addressee) {
+            Ok((_, recipient)) => {
+                let name = recipient.organisation().name().to_owned();
+                (Some(name), Some(lines::thumbprint(&recipient.key_id())), None)
+            }
+            Err(error) => (None, None, Some(address_refused(error))),
+        };
+        let check = Check {
+            study: lines::study_line(&study),
+            addressee: entry.addressee,
+            certified_name,
+            key_thumbprint,
+            flags,
+            obstacle,
+        };
+        Ok(Reply::Check(Box::new(check)))
+    }
+
+    async fn send(&self, study: StudyRef, decision: Decision) -> Answer {
+        let study = match study {
+            StudyRef::Number(number) => self.study(number).await?,
+            StudyRef::Uid(uid) => {
+                let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
+                if found.len() > 1 {
+                    return Err(refusal(RefusalCode::Ambiguous, "more than one received study has this UID; use its number"));
+                }
+                found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))?
+            }
+        };
+        address::address(&self.road, study.transfer, decision).await.map_err(address_refused)?;
+        Ok(Reply::Sent(study.transfer))
+    }
+
+    async fn transfers(&self, direction: Direction, before: Option<Timestamp>, limit: u32) -> Answer {
+        let mut page = Vec::new();
+        let mut cursor = None;
+        let wanted = usize::try_from(limit.min(MAX_PAGE)).unwrap_or_default();
+        // The list begins where the caller's page ended; rows that are no transfers yet (studies) are skipped.
+        while page.len() < wanted {
+            let rows = self.road.custody.transfers(direction, cursor, MAX_PAGE).await.map_err(storage)?;
+            let Some(last) = rows.last() else { break };
+            cursor = Some(last.cursor);
+            let shown = rows.into_iter().filter(|row| before.is_none_or(|before| row.created_at < before));
+            page.extend(shown.filter(|row| !lines::is_study(&row.state)));
+        }
+        page.truncate(wanted);
+        Ok(Reply::Transfers(page.iter().map(lines::transfer_line).collect()))
+    }
+
+    async fn transfer_detail(&self, transfer: TransferId) -> Answer {
+        let row = self.row(transfer).await?;
+        let detail = lines::transfer_detail(&self.road, &row).await.map_err(storage)?;
+        Ok(Reply::Transfer(Box::new(detail)))
+    }
+
+    async fn recall(&self, transfer: TransferId, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        let changes = Changes { audit: vec![self.audited(actor, "recall", transfer)], ..Changes::default() };
+        self.road.step_outbound(&row, OutboundEvent::Recalled, changes).await.map_err(step_refused)?;
+        Ok(Reply::Done)
+    }
+
+    /// Lets a held transfer go on, or tries a waiting one at once.
+    async fn resume(&self, transfer: TransferId, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        if let State::Outbound(OutboundState::Held { reason: HoldReason::RecipientKeyChanged, .. }) = &row.state {
+            self.accept_new_key(&row, actor).await?;
+        }
+        let changes = Changes { audit: vec![self.audited(actor, "resume", transfer)], ..Changes::default() };
+        let moved = match &row.state {
+            State::Outbound(_) => {
+                self.road.step_outbound(&row, OutboundEvent::Resumed, changes).await.map(|to| to.is_some())
+            }
+            State::Inbound(InboundState::Held { .. }) => {
+                self.road.step_inbound(&row, InboundEvent::Resumed, changes, Vec::new()).await.map(|to| to.is_some())
+            }
+            State::Inbound(_) => Ok(false),
+        };
+        if !moved.map_err(step_refused)? {
+            if row.waiting.is_none() {
+                return Err(step_refused(NotNow.into()));
+            }
+            self.road.custody.set_due(transfer, Some(self.road.now())).await.map_err(storage)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// A person compared the new key of a known partner: from now on it is the known one.
+    async fn accept_new_key(&self, row: &TransferRow, actor: &str) -> Result<(), Refusal> {
+        let Some(snapshot) = &row.addressee else { return Ok(()) };
+        let (addressee, recipient) = address::look_up(&self.road, &snapshot.id).map_err(address_refused)?;
+        let key = KnownKey {
+            ura: addressee.ura.clone(),
+            endpoint: address::endpoint_of(&addressee),
+            key_id: recipient.key_id().to_string(),
+            first_seen_at: self.road.now(),
+            confirmed_by: Some(actor.to_owned()),
+        };
+        self.road.custody.remember_key(key).await.map_err(storage)
+    }
+
+    async fn import(&self, transfer: TransferId, patient_id: Option<&Confidential>, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        let confirmed = PatientConfirmed::by_person(&row, patient_id, actor).map_err(|failure| match failure {
+            ReconcileError::CoercionNotSupported => refusal(
+                RefusalCode::NotSupported,
+                "the images carry another Patient ID, and this version does not change it; import them under their own",
+            ),
+            ReconcileError::Step(step) => step_refused(step),
+        })?;
+        reconcile::import(&self.road, &row, confirmed).await.map_err(step_refused)?;
+        Ok(Reply::Done)
+    }
+
+    async fn verify(&self, after: Option<i64>) -> Answer {
+        let rows = self.road.custody.all_instances(after, VERIFY_PAGE).await.map_err(storage)?;
+        let next = rows.last().map(|row| row.id);
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let digest = self.road.custody.verify_instance(&row).await.ok().filter(|digest| *digest == row.digest);
+            found.push(VerifiedLine { sop_instance: row.sop_instance, digest });
+        }
+        Ok(Reply::Verified(VerifiedPage { lines: found, next }))
+    }
+
+    async fn audit(&self, before: Option<i64>, limit: u32) -> Answer {
+        let rows = self.road.custody.audit(before.map(Cursor), limit.min(MAX_PAGE)).await.map_err(storage)?;
+        let line = |row: beeldbox_custody::AuditRow| AuditLine {
+            number: row.seq,
+            at: row.record.at,
+            actor: row.record.actor,
+            action: row.record.action,
+            transfer: row.record.transfer,
+            detail: (!row.record.detail.is_empty()).then_some(row.record.detail),
+        };
+        Ok(Reply::Audit(rows.into_iter().map(line).collect()))
+    }
+
+    async fn wait_for_change(&self, since: u64) -> Reply {
+        let mut changes = self.road.custody.changes();
+        let news = changes.wait_for(|change| change + 1 != since);
+        let change = match tokio::time::timeout(LONGEST_WAIT, news).await {
+            Ok(Ok(change)) => *change,
+            Ok(Err(_)) | Err(_) => *self.road.custody.changes().borrow(),
+        };
+        // From 1, so that 0 always means "tell me where we are".
+        Reply::Changed(change + 1)
+    }
+
+    fn audited(&self, actor: &str, action: &str, transfer: TransferId) -> AuditRecord {
+        AuditRecord {
+            at: self.road.now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            transfer: Some(transfer),
+            detail: Confidential::default(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! From the ledger's rows to the lines that front ends show.
+
+use beeldbox_custody::{
+    CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential, TransferRow,
+};
+use beeldbox_protocol::admin::{
+    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StudyLine, StudyNumber, TransferDetail,
+    TransferLine, WaitCode, WhoCode,
+};
+use beeldbox_protocol::clinical::{Confidential, StudySummary};
+use beeldbox_protocol::envelope::receipt::Receipt;
+use beeldbox_protocol::ident::Digest;
+use beeldbox_transfer::codes::{decline_code, hold_code, state_code, wait_code, who_code};
+use beeldbox_transfer::road::Road;
+use beeldbox_dicom::DimseStatus;
+use jiff::Timestamp;
+
+/// Whether the row is a study that waits for an addressee rather than a transfer.
+pub(super) fn is_study(state: &State) -> bool {
+    matches!(state, State::Outbound(OutboundState::Collecting | OutboundState::Queued { .. }))
+}
+
+pub(super) fn study_line(row: &StudyRow) -> StudyLine {
+    let since = match &row.state {
+        OutboundState::Queued { closed_at } => *closed_at,
+        OutboundState::Held { since, .. } => *since,
+        OutboundState::Collecting
+        | OutboundState::Addressed { .. }
+        | OutboundState::Sending { .. }
+        | OutboundState::Accepted { .. }
+        | OutboundState::Fetched { .. }
+        | OutboundState::Delivered { .. }
+        | OutboundState::Erased { .. }
+        | OutboundState::Recalled { .. }
+        | OutboundState::Declined { .. }
+        | OutboundState::Expired { .. }
+        | OutboundState::Failed { .. } => row.opened_at,
+    };
+    let mut situation = plain(state_code(State::Outbound(row.state.clone()).kind()), since, WhoCode::Technician);
+    situation.done = row.summary.instances;
+    if let OutboundState::Held { reason, .. } = &row.state {
+        hold(&mut situation, reason);
+    } else if matches!(row.state, OutboundState::Queued { .. }) {
+        situation.waits_for = Some(WaitCode::Technician);
+        situation.waits_since = Some(since);
+    } else {
+        situation.who = WhoCode::Nobody;
+    }
+    StudyLine {
+        study: StudyNumber(row.collection.0),
+        transfer: row.transfer,
+        patient: row.patient.clone(),
+        summary: row.summary.clone(),
+        source_ae: row.source_ae.to_string(),
+        last_instance_at: row.last_instance_at,
+        situation,
+        has_conflict: row.conflict,
+        damaged: row.damaged,
+    }
+}
+
+pub(super) fn transfer_line(row: &TransferRow) -> TransferLine {
+    let confidential = row.confidential.as_ref();
+    TransferLine {
+        transfer: row.id,
+        patient: confidential.map(|confidential| confidential.patient.clone()),
+        summary: confidential.and_then(|confidential| joined(&confidential.summaries)),
+        partner: partner(row),
+        urgent: row.urgent,
+        created_at: row.created_at,
+        situation: situation(row),
+    }
+}
+
+/// A transfer of several studies shows the first, with the counts of all.
+fn joined(summaries: &[StudySummary]) -> Option<StudySummary> {
+    let mut first = summaries.first()?.clone();
+    for other in &summaries[1..] {
+        first.series += other.series;
+        first.instances += other.instances;
+        first.size_bytes += other.size_bytes;
+    }
+    Some(first)
+}
+
+fn partner(row: &TransferRow) -> Option<Partner> {
+    if let Some(addressee) = &row.addressee {
+        return Some(Partner {
+            ura: addressee.ura.clone(),
+            organisation: addressee.name.clone(),
+            department: addressee.department.clone(),
+            verified: true,
+        });
+    }
+    if let Some(sender) = &row.sender {
+        return Some(Partner {
+            ura: sender.ura.clone(),
+            organisation: sender.name.clone(),
+            department: sender.department.clone(),
+            verified: true,
+        });
+    }
+    // Before the letter is opened there is only the portal's word.
+    let ura = row.sender_hint.as_deref()?.parse().ok()?;
+    Some(Partner { ura, organisation: String::new(), department: None, verified: false })
+}
+
+/// Where a transfer is, what it waits for, since when, and who can act.
+pub(super) fn situation(row: &TransferRow) -> Situation {
+    let mut situation = plain(state_code(row.state.kind()), row.changed_at, WhoCode::Nobody);
+    situation.attempts = row.attempts;
+    match &row.state {
+        State::Outbound(state) => outbound(&mut situation, state),
+        State::Inbound(state) => inbound(&mut situation, state),
+    }
+    if let Some(reason) = row.waiting {
+        situation.waits_for = Some(wait_code(reason));
+        situation.waits_since = row.waiting_since;
+        situation.next_try_at = row.due_at;
+        situation.who = who_code(reason.who_can_act());
+    }
+    situation
+}
+
+fn plain(state: beeldbox_protocol::admin::StateCode, since: Timestamp, who: WhoCode) -> Situation {
+    Situation {
+        state,
+        since,
+        done: 0,
+        of: 0,
+        waits_for: None,
+        waits_since: None,
+        next_try_at: None,
+        attempts: 0,
+        hold: None,
+        declined: None,
+        who,
+    }
+}
+
+fn hold(situation: &mut Situation, reason: &HoldReason) {
+    let code: HoldCode = hold_code(reason);
+    situation.hold = Some(code);
+    situation.who = who_code(reason.who_can_act());
+}
+
+fn outbound(situation: &mut Situation, state: &OutboundState) {
+    match state {
+        OutboundState::Sending { parts_done, parts_total } => (situation.done, situation.of) = (*parts_done, *parts_total),
+        OutboundState::Delivered { stored, of, .. } => (situation.done, situation.of) = (*stored, *of),
+        OutboundState::Accepted { at } | OutboundState::Fetched { at } => {
+            situation.waits_for = Some(WaitCode::OtherHospital);
+            situation.waits_since = Some(*at);
+            situation.who = WhoCode::OtherHospital;
+        }
+        OutboundState::Queued { closed_at } => {
+            situation.waits_for = Some(WaitCode::Technician);
+            situation.waits_since = Some(*closed_at);
+            situation.who = WhoCode::Technician;
+        }
+        OutboundState::Held { reason, .. } => hold(situation, reason),
+        OutboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
+        OutboundState::Collecting
+        | OutboundState::Addressed { .. }
+        | OutboundState::Erased { .. }
+        | OutboundState::Recalled { .. }
+        | OutboundState::Expired { .. }
+        | OutboundState::Failed { .. } => {}
+    }
+}
+
+fn inbound(situation: &mut Situation, state: &InboundState) {
+    match state {
+        InboundState::Fetching { parts_done, parts_total } => (situation.done, situation.of) = (*parts_done, *parts_total),
+        InboundState::Delivering { settled, of } => (situation.done, situation.of) = (*settled, *of),
+        InboundState::Delivered { stored, of, .. } => (situation.done, situation.of) = (*stored, *of),
+        InboundState::Opened { at } => {
+            situation.waits_for = Some(WaitCode::Technician);
+            situation.waits_since = Some(*at);
+            situation.who = WhoCode::Technician;
+        }
+        InboundState::Held { reason, .. } => hold(situation, reason),
+        InboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
+        InboundState::Announced
+        | InboundState::Reconciled { .. }
+        | InboundState::Reported { .. }
+        | InboundState::Erased { .. }
+        | InboundState::Recalled { .. }
+        | InboundState::Expired { .. }
+        | InboundState::Failed { .. } => {}
+    }
+}
+
+pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<TransferDetail, CustodyError> {
+    let confidential: TransferConfidential = row.confidential.clone().unwrap_or_default();
+    let mut receipts = Vec::new();
+    for receipt in road.custody.receipts(row.id).await? {
+        receipts.extend(receipt_line(&receipt.jws, receipt.stage));
+    }
+    let instances: u32 = confidential.summaries.iter().map(|summary| summary.instances).sum();
+    let size_bytes: u64 = confidential.summaries.iter().map(|summary| summary.size_bytes).sum();
+    let refused = refused_instances(road, row, &receipts).await?;
+    Ok(TransferDetail {
+        line: transfer_line(row),
+        note: filled(confidential.note),
+        reply_contact: filled(confidential.reply_contact),
+        requested_by: (!confidential.requested_by.is_empty()).then_some(confidential.requested_by),
+        receipts: receipts.into_iter().map(|(line, _)| line).collect(),
+        instances,
+        size_bytes,
+        refused,
+    })
+}
+
+fn filled(text: Confidential) -> Option<Confidential> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A receipt that stands in the ledger was verified before it was written there, or is our own.
+fn receipt_line(jws: &[u8], stage: u8) -> Option<(ReceiptLine, Vec<RefusedInstance>)> {
+    let receipt = Receipt::read_verified(std::str::from_utf8(jws).ok()?)?;
+    let stage = if stage == 1 { ReceiptStage::InCustody } else { ReceiptStage::InPacs };
+    let line = ReceiptLine { stage, at: receipt.at, stored: receipt.stored, of: receipt.of, verified: true };
+    Some((line, receipt.refused))
+}
+
+/// For an outbound transfer from receipt 2; for an inbound one from what our PACS answered.
+async fn refused_instances(
+    road: &Road,
+    row: &TransferRow,
+    receipts: &[(ReceiptLine, Vec<RefusedInstance>)],
+) -> Result<Vec<RefusedInstance>, CustodyError> {
+    if let Some((_, refused)) = receipts.iter().find(|(line, _)| line.stage == ReceiptStage::InPacs) {
+        return Ok(refused.clone());
+    }
+    let mut refused = Vec::new();
+    for (position, delivery) in road.custody.deliveries(row.id).await?.iter().enumerate() {
+        if !DimseStatus(delivery.status).is_stored() {
+            let position = u32::try_from(position).unwrap_or(u32::MAX);
+            refused.push(RefusedInstance { position, status: delivery.status });
+        }
+    }
+    Ok(refused)
+}
+
+/// A key's id for comparing by telephone: the first 20 hexadecimal digits in groups of four.
+pub(super) fn thumbprint(id: &Digest) -> String {
+    let text = id.to_string();
+    let groups: Vec<&str> = (0..5).map(|group| &text[group * 4..group * 4 + 4]).collect();
+    groups.join(" ")
+}

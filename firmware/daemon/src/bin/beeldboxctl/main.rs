@@ -1,0 +1,276 @@
+//! `beeldboxctl`: the questions of the web pages, from the command line, over the same socket.
+//!
+//! Plain text for people, `--json` for programs. Exit codes: 0 answered; 1 refused, or `verify` found damage; 2 wrong
+//! arguments; 3 the daemon is not there.
+
+mod print;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use beeldbox_protocol::admin::{
+    Actor, Answer, Call, CheckFlag, DeclineCode, FrontEnd, MAX_PAGE, Question, Reply, StudyNumber, StudyRef,
+};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::{AddresseeId, TransferId};
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Asks the Beeldbox daemon.
+#[derive(Parser)]
+#[command(name = "beeldboxctl", version)]
+struct Arguments {
+    /// The daemon's admin socket.
+    #[arg(long, default_value = "/run/beeldbox/admin.sock", global = true)]
+    socket: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// How the box is.
+    Status,
+    /// Received studies that wait for an addressee.
+    Studies,
+    /// Search the national directory.
+    Addressees {
+        /// Words of organisation, department or place.
+        query: Vec<String>,
+    },
+    /// Send a study.
+    Send {
+        /// Its number, or its Study Instance UID.
+        study: String,
+        /// Id of the addressee in the directory.
+        #[arg(long)]
+        to: AddresseeId,
+        /// Words for the addressee; sealed with the study.
+        #[arg(long)]
+        note: Option<String>,
+        /// Ask the addressee to hurry.
+        #[arg(long)]
+        urgent: bool,
+        /// Confirm what the check page asks to confirm (first time to this addressee, no BSN, …).
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Transfers to others.
+    Transfers,
+    /// One transfer.
+    Show {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Take a transfer back.
+    Recall {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Try a waiting transfer now, or let a held one go on.
+    Resume {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Transfers from others.
+    Inbox,
+    /// Import a transfer into the local PACS.
+    Import {
+        /// Its id.
+        transfer: TransferId,
+        /// The local Patient ID.
+        #[arg(long)]
+        patient_id: Option<String>,
+    },
+    /// Refuse a transfer.
+    Decline {
+        /// Its id.
+        transfer: TransferId,
+        /// Why.
+        #[arg(long)]
+        reason: Reason,
+    },
+    /// Re-read and authenticate every sealed instance: `SOP-instance-UID SHA-256-of-data-set` per line.
+    Verify,
+    /// The audit trail, newest first.
+    Audit,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Reason {
+    WrongDepartment,
+    UnknownPatient,
+    Incomplete,
+    Unreadable,
+    NotOurs,
+    Other,
+}
+
+impl From<Reason> for DeclineCode {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::WrongDepartment => DeclineCode::WrongDepartment,
+            Reason::UnknownPatient => DeclineCode::UnknownPatient,
+            Reason::Incomplete => DeclineCode::Incomplete,
+            Reason::Unreadable => DeclineCode::Unreadable,
+            Reason::NotOurs => DeclineCode::NotOurs,
+            Reason::Other => DeclineCode::Other,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut line = match Line::open(&arguments.socket) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("beeldboxctl: {error:#}");
+            return ExitCode::from(3);
+        }
+    };
+    match run(&arguments, &mut line) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("beeldboxctl: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
+    if matches!(arguments.command, Command::Verify) {
+        return verify(arguments, line);
+    }
+    let question = question(&arguments.command);
+    match line.ask(question)? {
+        Ok(reply) => {
+            if arguments.json {
+                println!("{}", serde_json::to_string_pretty(&reply)?);
+            } else {
+                print::reply(&reply);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(refusal) => {
+            if arguments.json {
+                println!("{}", serde_json::to_string_pretty(&refusal)?);
+            } else {
+                eprintln!("beeldboxctl: {}", refusal.message);
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn question(command: &Command) -> Question {
+    let confidential = |text: &Option<String>| text.clone().map(Confidential::new);
+    match command {
+        Command::Status | Command::Verify => Question::Status,
+        Command::Studies => Question::Studies { before: None, limit: MAX_PAGE },
+        Command::Addressees { query } => Question::Addressees { query: query.join(" "), limit: 50 },
+        Command::Send { study, to, note, urgent, confirm } => Question::Send {
+            study: study_ref(study),
+            addressee: to.clone(),
+            note: confidential(note),
+            reply_contact: None,
+            urgent: *urgent,
+            acknowledged: if *confirm { every_flag() } else { Vec::new() },
+        },
+        Command::Transfers => Question::Transfers { before: None, limit: MAX_PAGE },
+        Command::Show { transfer } => Question::Transfer { transfer: *transfer },
+        Command::Recall { transfer } => Question::Recall { transfer: *transfer },
+        Command::Resume { transfer } => Question::Resume { transfer: *transfer },
+        Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },
+        Command::Import { transfer, patient_id } => {
+            Question::Import { transfer: *transfer, patient_id: confidential(patient_id) }
+        }
+        Command::Decline { transfer, reason } => Question::Decline { transfer: *transfer, reason: (*reason).into() },
+        Command::Audit => Question::Audit { before: None, limit: MAX_PAGE },
+    }
+}
+
+/// A number names a study on this box; anything with a dot is a UID. What is neither is left to the daemon to refuse.
+fn study_ref(text: &str) -> StudyRef {
+    match (text.parse::<i64>(), text.parse()) {
+        (Ok(number), _) => StudyRef::Number(StudyNumber(number)),
+        (Err(_), Ok(uid)) => StudyRef::Uid(uid),
+        (Err(_), Err(_)) => StudyRef::Number(StudyNumber(-1)),
+    }
+}
+
+fn every_flag() -> Vec<CheckFlag> {
+    vec![
+        CheckFlag::FirstTime,
+        CheckFlag::StillArriving,
+        CheckFlag::NoBsn,
+        CheckFlag::PortalDelivery,
+        CheckFlag::Conflict,
+        CheckFlag::NoPatientName,
+    ]
+}
+
+fn verify(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
+    let mut after = None;
+    let mut damaged = false;
+    let out = std::io::stdout();
+    loop {
+        let page = match line.ask(Question::Verify { after })? {
+            Ok(Reply::Verified(page)) => page,
+            Ok(_) => anyhow::bail!("the daemon answered another question"),
+            Err(refusal) => {
+                eprintln!("beeldboxctl: {}", refusal.message);
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let mut out = out.lock();
+        for found in &page.lines {
+            if arguments.json {
+                writeln!(out, "{}", serde_json::to_string(found)?)?;
+            } else {
+                match &found.digest {
+                    Some(digest) => writeln!(out, "{} {digest}", found.sop_instance)?,
+                    None => writeln!(out, "{} DAMAGED", found.sop_instance)?,
+                }
+            }
+            damaged |= found.digest.is_none();
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The line to the daemon.
+struct Line {
+    reader: BufReader<UnixStream>,
+    actor: Actor,
+}
+
+impl Line {
+    fn open(socket: &Path) -> Result<Line> {
+        let stream = UnixStream::connect(socket)
+            .with_context(|| format!("the daemon does not answer at {}; does it run?", socket.display()))?;
+        let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
+        let actor = Actor { name: format!("beeldboxctl:{name}"), through: FrontEnd::CommandLine };
+        Ok(Line { reader: BufReader::new(stream), actor })
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Answer> {
+        let call = Call { actor: self.actor.clone(), question };
+        let mut line = serde_json::to_vec(&call)?;
+        line.push(b'\n');
+        self.reader.get_mut().write_all(&line).context("asking the daemon")?;
+        let mut answer = String::new();
+        if self.reader.read_line(&mut answer).context("waiting for the daemon")? == 0 {
+            anyhow::bail!("the daemon ended before it answered");
+        }
+        serde_json::from_str(&answer).context("the daemon's answer cannot be understood: are both of one version?")
+    }
+}

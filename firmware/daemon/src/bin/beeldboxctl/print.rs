@@ -1,0 +1,194 @@
+//! Answers as text for people: one line per thing, the most telling words first.
+
+use beeldbox_protocol::admin::{
+    Addressee, Check, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine,
+    WaitCode, WhoCode,
+};
+use beeldbox_protocol::clinical::{Confidential, Patient};
+
+/// Prints an answer.
+pub fn reply(reply: &Reply) {
+    match reply {
+        Reply::Status(status) => self::status(status),
+        Reply::Studies(studies) => {
+            if studies.is_empty() {
+                println!("No study waits to be sent.");
+            }
+            studies.iter().for_each(study);
+        }
+        Reply::Study(study) => self::study(study),
+        Reply::Addressees(page) => page.addressees.iter().for_each(addressee),
+        Reply::Check(check) => self::check(check),
+        Reply::Sent(transfer) => println!("{transfer}"),
+        Reply::Transfers(transfers) => {
+            if transfers.is_empty() {
+                println!("No transfers.");
+            }
+            transfers.iter().for_each(transfer);
+        }
+        Reply::Transfer(detail) => self::detail(detail),
+        Reply::Verified(page) => page.lines.iter().for_each(|line| println!("{}", line.sop_instance)),
+        Reply::Audit(lines) => {
+            for line in lines {
+                let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
+                let detail = line.detail.as_ref().map(Confidential::reveal).unwrap_or_default();
+                println!("{:>6}  {}  {:<22} {:<20} {transfer}  {detail}", line.number, line.at, line.actor, line.action);
+            }
+        }
+        Reply::Changed(change) => println!("{change}"),
+        Reply::Done => println!("Done."),
+    }
+}
+
+fn status(status: &Status) {
+    println!("{} ({}, URA {}), version {}", status.name, status.organisation, status.ura, status.version);
+    println!("  DICOM      {} on {}", status.ae_title, status.dicom_address);
+    let portal = status.portal.trouble.as_deref().unwrap_or("answers");
+    println!("  portal     {}: {portal}; {} addressees", status.portal.url, status.portal.addressees);
+    let pacs = status.pacs.trouble.as_deref().unwrap_or("no trouble known");
+    println!("  PACS       {} at {}: {pacs}", status.pacs.ae_title, status.pacs.address);
+    println!("  waiting    {} studies to send, {} under way, {} to import, {} held", status.studies_waiting, status.outbound_open, status.inbox_waiting, status.held);
+    println!("  disk       {} MiB free{}", status.free_bytes / (1024 * 1024), if status.is_full { ": FULL, intake refused" } else { "" });
+    if status.damaged > 0 {
+        println!("  DAMAGED    {} instances cannot be read back: ask the PACS to send them again", status.damaged);
+    }
+    println!("  start-up   {}", status.recovery);
+}
+
+fn study(line: &StudyLine) {
+    println!(
+        "{:>5}  {}  {}  {} instances, {:.1} MB  {}",
+        line.study.0,
+        who(&line.patient),
+        text(line.summary.description.as_ref()),
+        line.summary.instances,
+        megabytes(line.summary.size_bytes),
+        sentence(&line.situation),
+    );
+}
+
+fn who(patient: &Patient) -> String {
+    format!("{} ({})", text(patient.name.as_ref()), text(patient.id.as_ref()))
+}
+
+fn text(value: Option<&Confidential>) -> &str {
+    value.map_or("(not sent along)", Confidential::reveal)
+}
+
+fn addressee(addressee: &Addressee) {
+    let reception = match addressee.reception {
+        Reception::Box => "",
+        Reception::PortalDelivery => "  [portal delivery: a box at the portal can read it]",
+        Reception::NotConnected => "  [not connected]",
+    };
+    let department = addressee.department.as_deref().unwrap_or("(whole organisation)");
+    let place = addressee.place.as_deref().unwrap_or("?");
+    println!("{:<32} {} - {department}, {place}{reception}", addressee.id.to_string(), addressee.organisation);
+}
+
+fn check(check: &Check) {
+    study(&check.study);
+    addressee(&check.addressee);
+    println!("certified as {}, key {}", check.certified_name.as_deref().unwrap_or("-"), check.key_thumbprint.as_deref().unwrap_or("-"));
+    println!("to confirm: {:?}", check.flags);
+}
+
+fn transfer(line: &TransferLine) {
+    let partner = line.partner.as_ref().map_or_else(
+        || "?".to_owned(),
+        |partner| format!("{} (URA {}{})", partner.organisation, partner.ura, if partner.verified { "" } else { ", not verified" }),
+    );
+    let patient = line.patient.as_ref().map_or_else(|| "-".to_owned(), who);
+    println!("{}  {partner}  {patient}  {}{}", line.transfer, if line.urgent { "URGENT  " } else { "" }, sentence(&line.situation));
+}
+
+fn detail(detail: &TransferDetail) {
+    transfer(&detail.line);
+    println!("  {} instances, {:.1} MB", detail.instances, megabytes(detail.size_bytes));
+    if let Some(note) = &detail.note {
+        println!("  note: {}", note.reveal());
+    }
+    if let Some(by) = &detail.requested_by {
+        println!("  sent by {by}");
+    }
+    for receipt in &detail.receipts {
+        println!("  receipt {:?} at {}: {} of {}", receipt.stage, receipt.at, receipt.stored, receipt.of);
+    }
+    for refused in &detail.refused {
+        println!("  instance {} refused with status {:04X}H", refused.position, refused.status);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one decimal for people")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000_000.0
+}
+
+/// What is true, what it waits for, since when, and who can do something about it: one plain sentence.
+fn sentence(situation: &Situation) -> String {
+    let mut sentence = match situation.state {
+        StateCode::Collecting => format!("arriving, {} instances so far", situation.done),
+        StateCode::Queued => "complete, waits for an addressee".to_owned(),
+        StateCode::Addressed => "addressed, about to be sent".to_owned(),
+        StateCode::Sending => format!("sending, {} of {} parts at the portal", situation.done, situation.of),
+        StateCode::Accepted => "at the portal, not collected yet".to_owned(),
+        StateCode::Fetched => "in custody of the other hospital, not yet in its PACS".to_owned(),
+        StateCode::Delivered => format!("delivered: {} of {} instances in the PACS", situation.done, situation.of),
+        StateCode::Erased => "erased".to_owned(),
+        StateCode::Announced => "announced by the portal".to_owned(),
+        StateCode::Fetching => format!("fetching, {} of {} parts here", situation.done, situation.of),
+        StateCode::Opened => "verified and in custody, waits for import".to_owned(),
+        StateCode::Reconciled => "about to go to the PACS".to_owned(),
+        StateCode::Delivering => format!("going to the PACS, {} of {} instances", situation.done, situation.of),
+        StateCode::Reported => "in the PACS, and the sender knows".to_owned(),
+        StateCode::Held => format!("HELD: {}", situation.hold.as_ref().map_or("unknown reason", held)),
+        StateCode::Recalled => "taken back by the sender".to_owned(),
+        StateCode::Declined => format!("declined ({:?})", situation.declined),
+        StateCode::Expired => "expired: not collected in time".to_owned(),
+        StateCode::Failed => "failed".to_owned(),
+    };
+    sentence.push_str(&format!(", since {}", situation.since.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    if let (Some(wait), Some(at)) = (situation.waits_for, situation.next_try_at) {
+        let next = at.strftime("%H:%M:%S UTC");
+        sentence.push_str(&format!("; {} (tried {} times, next at {next})", waits(wait), situation.attempts));
+    }
+    let who = match situation.who {
+        WhoCode::Nobody => return sentence,
+        WhoCode::Technician => "a technician",
+        WhoCode::Administrator => "the administrator of the box or the PACS",
+        WhoCode::OtherHospital => "the other hospital",
+        WhoCode::Vendor => "the supplier of the box",
+    };
+    sentence.push_str(&format!("; {who} can act"));
+    sentence
+}
+
+fn waits(wait: WaitCode) -> &'static str {
+    match wait {
+        WaitCode::PortalUnreachable => "the portal does not answer",
+        WaitCode::PortalBusy => "the portal asks for patience",
+        WaitCode::PacsUnreachable => "the PACS does not answer",
+        WaitCode::PacsBusy => "the PACS asks for patience",
+        WaitCode::DiskFull => "the disk of the box is full",
+        WaitCode::OtherHospital => "waits for the other hospital",
+        WaitCode::Technician => "waits for a technician",
+    }
+}
+
+fn held(reason: &HoldCode) -> &'static str {
+    match reason {
+        HoldCode::RecipientKeyChanged => "the partner has another key than before; compare it by telephone, then resume",
+        HoldCode::RecipientNotVerified => "the addressee's key is not believed",
+        HoldCode::SenderNotVerified => "the sender's signature is not believed",
+        HoldCode::AddressedToSomeoneElse => "the letter is for another organisation",
+        HoldCode::CertificateExpired => "a certificate is not valid: renew it, then resume",
+        HoldCode::DigestMismatch => "what arrived is not what was sent; ask the sender to send again",
+        HoldCode::LetterUnreadable => "the letter cannot be opened; ask the sender to send again",
+        HoldCode::PortalRefusedUs => "the portal refuses this box",
+        HoldCode::PacsRefusedUs => "the PACS refuses this box: check the AE titles there, then resume",
+        HoldCode::PacsRefusedInstances => "the PACS refused instances",
+        HoldCode::ConflictingInstances => "two different objects came under one name",
+        HoldCode::PackDamaged => "sealed bytes on this box are damaged; ask the PACS to send the study again",
+        HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
+    }
+}

@@ -1,0 +1,130 @@
+//! What the settings file may say, word by word. Unknown keys are refused: a misspelt one must not be silently ignored.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fragment {
+    pub(super) r#box: TheBox,
+    pub(super) dicom: Dicom,
+    pub(super) pacs: Pacs,
+    pub(super) portal: Portal,
+    pub(super) trust: Trust,
+    #[serde(default)]
+    pub(super) credentials: Credentials,
+    #[serde(default)]
+    pub(super) keeping: Keeping,
+    #[serde(default)]
+    pub(super) import: Import,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TheBox {
+    pub(super) name: String,
+    #[serde(default = "default_state_dir")]
+    pub(super) state_dir: PathBuf,
+    #[serde(default = "default_admin_socket")]
+    pub(super) admin_socket: PathBuf,
+}
+
+fn default_state_dir() -> PathBuf {
+    "/var/lib/beeldbox".into()
+}
+
+fn default_admin_socket() -> PathBuf {
+    "/run/beeldbox/admin.sock".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dicom {
+    pub(super) ae_title: String,
+    #[serde(default = "default_listen")]
+    pub(super) listen: String,
+    #[serde(default)]
+    pub(super) peers: Vec<Peer>,
+    #[serde(default = "default_max_associations")]
+    pub(super) max_associations: usize,
+    #[serde(default = "default_quiet_time_secs")]
+    pub(super) quiet_time_secs: u64,
+}
+
+fn default_listen() -> String {
+    "0.0.0.0:11112".to_owned()
+}
+
+fn default_max_associations() -> usize {
+    64
+}
+
+fn default_quiet_time_secs() -> u64 {
+    60
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peer {
+    pub(super) ae_title: String,
+    pub(super) address: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pacs {
+    pub(super) ae_title: String,
+    pub(super) address: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Portal {
+    pub(super) url: String,
+    pub(super) authority: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trust {
+    pub(super) anchors: PathBuf,
+    #[serde(default)]
+    pub(super) revocation_lists: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Credentials {
+    pub(super) directory: PathBuf,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        // systemd names the folder into which it decrypted the unit's credentials.
+        let directory = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_else(|| "credentials".into());
+        Credentials { directory: directory.into() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keeping {
+    pub(super) keep_days: u64,
+    pub(super) valid_days: u64,
+    pub(super) directory_interval_secs: u64,
+    pub(super) reserve_mib: u64,
+    pub(super) ballast_mib: u64,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Keeping { keep_days: 7, valid_days: 30, directory_interval_secs: 900, reserve_mib: 2048, ballast_mib: 256 }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Import {
+    pub(super) unattended: bool,
+}

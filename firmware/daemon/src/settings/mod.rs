@@ -1,0 +1,302 @@
+//! Settings: what the file may say ([`fragment`]), and what the programs may rely on ([`Settings`]).
+//!
+//! Every refusal names the file, the key and the reason. Paths in the file are relative to the file. Nothing here opens
+//! a key or a port.
+
+mod fragment;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use beeldbox_dicom::{AllowedPeer, PeerNode};
+use beeldbox_protocol::ident::AeTitle;
+
+use fragment::Fragment;
+
+/// Settings that have been checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Name of the box, for people.
+    pub name: String,
+    /// Where packs and ledger lie.
+    pub state_dir: PathBuf,
+    /// The socket on which front ends ask.
+    pub admin_socket: PathBuf,
+    /// DICOM: our side.
+    pub dicom: Dicom,
+    /// The local PACS.
+    pub pacs: PeerNode,
+    /// The portal's address.
+    pub portal_url: String,
+    /// The authority that issued the portal's certificate.
+    pub portal_authority: PathBuf,
+    /// Whom we believe about organisations.
+    pub trust_anchors: PathBuf,
+    /// What they revoked.
+    pub revocation_lists: Vec<PathBuf>,
+    /// Key material.
+    pub credentials: Credentials,
+    /// Times and sizes.
+    pub keeping: Keeping,
+    /// Whether opened transfers are imported without a person.
+    pub import_unattended: bool,
+}
+
+/// DICOM: our side.
+#[derive(Debug, Clone)]
+pub struct Dicom {
+    /// Our AE title.
+    pub ae_title: AeTitle,
+    /// Where we listen.
+    pub listen: SocketAddr,
+    /// Who may send to us.
+    pub peers: Vec<AllowedPeer>,
+    /// Associations at once.
+    pub max_associations: usize,
+    /// A study is closed after so long without a new instance.
+    pub quiet_time: Duration,
+}
+
+/// Files with key material: systemd credentials on the appliance, plain files in the demo.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// TLS client certificate chain, PEM.
+    pub tls_certificate: PathBuf,
+    /// Its key, PKCS#8 PEM.
+    pub tls_key: PathBuf,
+    /// Signing certificate chain of the organisation, PEM.
+    pub signing_certificate: PathBuf,
+    /// Its key, P-256, PKCS#8 PEM.
+    pub signing_key: PathBuf,
+    /// Recipient key: 32 bytes.
+    pub recipient_key: PathBuf,
+    /// Storage key: 32 bytes.
+    pub storage_key: PathBuf,
+}
+
+/// Times and sizes.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// How long a finished transfer is kept.
+    pub keep_for: Duration,
+    /// How long an addressee may collect.
+    pub valid_for: Duration,
+    /// Pause between two looks at the directory.
+    pub directory_interval: Duration,
+    /// Intake stops when less than this is free.
+    pub reserve_bytes: u64,
+    /// Room kept for commits, audit and erasing when the disk is full.
+    pub ballast_bytes: u64,
+}
+
+/// Why settings are refused.
+#[derive(Debug)]
+pub struct SettingsError {
+    file: PathBuf,
+    key: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Reads and checks a settings file.
+///
+/// # Errors
+/// The first thing that is wrong, with file, key and reason.
+pub fn read(file: &Path) -> Result<Settings, SettingsError> {
+    let refuse = |reason: String| SettingsError { file: file.to_owned(), key: None, reason };
+    let text = std::fs::read_to_string(file).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    let fragment: Fragment = toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
+    Checker { file }.check(fragment)
+}
+
+struct Checker<'a> {
+    file: &'a Path,
+}
+
+impl Checker<'_> {
+    fn check(&self, fragment: Fragment) -> Result<Settings, SettingsError> {
+        let Fragment { r#box, dicom, pacs, portal, trust, credentials, keeping, import } = fragment;
+        if r#box.name.trim().is_empty() || r#box.name.len() > 64 {
+            return Err(self.refuse("box.name", "must have 1 to 64 characters"));
+        }
+        if !portal.url.starts_with("https://") {
+            return Err(self.refuse("portal.url", "must begin with https://"));
+        }
+        let in_credentials = |name: &str| self.path(&credentials.directory.join(name));
+        Ok(Settings {
+            name: r#box.name,
+            state_dir: self.path(&r#box.state_dir),
+            admin_socket: self.path(&r#box.admin_socket),
+            dicom: self.dicom(&dicom)?,
+            pacs: PeerNode {
+                ae_title: self.parse("pacs.ae_title", &pacs.ae_title)?,
+                address: self.host_and_port("pacs.address", &pacs.address)?,
+            },
+            portal_url: portal.url.trim_end_matches('/').to_owned(),
+            portal_authority: self.existing("portal.authority", &portal.authority)?,
+            trust_anchors: self.existing("trust.anchors", &trust.anchors)?,
+            revocation_lists: trust
+                .revocation_lists
+                .iter()
+                .map(|list| self.existing("trust.revocation_lists", list))
+                .collect::<Result<_, _>>()?,
+            credentials: Credentials {
+                tls_certificate: in_credentials("tls-certificate.pem"),
+                tls_key: in_credentials("tls-key.pem"),
+                signing_certificate: in_credentials("signing-certificate.pem"),
+                signing_key: in_credentials("signing-key.pem"),
+                recipient_key: in_credentials("recipient.key"),
+                storage_key: in_credentials("storage.key"),
+            },
+            keeping: Keeping {
+                keep_for: self.seconds("keeping.keep_days", keeping.keep_days * 86_400, 0, 3660 * 86_400)?,
+                valid_for: self.seconds("keeping.valid_days", keeping.valid_days * 86_400, 86_400, 365 * 86_400)?,
+                directory_interval: self.seconds(
+                    "keeping.directory_interval_secs",
+                    keeping.directory_interval_secs,
+                    1,
+                    86_400,
+                )?,
+                reserve_bytes: keeping.reserve_mib.saturating_mul(1024 * 1024),
+                ballast_bytes: keeping.ballast_mib.saturating_mul(1024 * 1024),
+            },
+            import_unattended: import.unattended,
+        })
+    }
+
+    fn dicom(&self, dicom: &fragment::Dicom) -> Result<Dicom, SettingsError> {
+        if !(1..=1024).contains(&dicom.max_associations) {
+            return Err(self.refuse("dicom.max_associations", "must be between 1 and 1024"));
+        }
+        if dicom.peers.is_empty() {
+            return Err(self.refuse("dicom.peers", "at least one PACS or modality must be allowed to send"));
+        }
+        let mut peers = Vec::new();
+        for (index, peer) in dicom.peers.iter().enumerate() {
+            let key = |field: &str| format!("dicom.peers[{index}].{field}");
+            let address = match &peer.address {
+                Some(text) => Some(
+                    text.parse::<IpAddr>().map_err(|_| self.refuse(&key("address"), "must be an IP address"))?,
+                ),
+                None => None,
+            };
+            peers.push(AllowedPeer { ae_title: self.parse(&key("ae_title"), &peer.ae_title)?, address });
+        }
+        Ok(Dicom {
+            ae_title: self.parse("dicom.ae_title", &dicom.ae_title)?,
+            listen: dicom
+                .listen
+                .parse()
+                .map_err(|_| self.refuse("dicom.listen", "must be an address and port, like 0.0.0.0:11112"))?,
+            peers,
+            max_associations: dicom.max_associations,
+            quiet_time: self.seconds("dicom.quiet_time_secs", dicom.quiet_time_secs, 1, 86_400)?,
+        })
+    }
+
+    fn refuse(&self, key: &str, reason: &str) -> SettingsError {
+        SettingsError { file: self.file.to_owned(), key: Some(key.to_owned()), reason: reason.to_owned() }
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &str, text: &str) -> Result<T, SettingsError> {
+        text.parse().map_err(|error| self.refuse(key, &format!("{error}")))
+    }
+
+    fn seconds(&self, key: &str, value: u64, least: u64, most: u64) -> Result<Duration, SettingsError> {
+        if (least..=most).contains(&value) {
+            Ok(Duration::from_secs(value))
+        } else {
+            Err(self.refuse(key, &format!("must be between {least} and {most} seconds; it is {value}")))
+        }
+    }
+
+    fn host_and_port(&self, key: &str, text: &str) -> Result<String, SettingsError> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
+                Ok(text.to_owned())
+            }
+            _ => Err(self.refuse(key, "must be host:port")),
+        }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new(".")).join(path)
+    }
+
+    fn existing(&self, key: &str, path: &Path) -> Result<PathBuf, SettingsError> {
+        let path = self.path(path);
+        if path.is_file() { Ok(path) } else { Err(self.refuse(key, &format!("no file at {}", path.display()))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [box]
+        name = "Beeldbox Noord"
+        [dicom]
+        ae_title = "BEELDBOX"
+        [[dicom.peers]]
+        ae_title = "PACS_A"
+        [pacs]
+        ae_title = "PACS_A"
+        address = "pacs.noord.example:104"
+        [portal]
+        url = "https://portal.example"
+        authority = "portal-ca.pem"
+        [trust]
+        anchors = "anchors.pem"
+    "#;
+
+    fn refused(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["portal-ca.pem", "anchors.pem"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let file = dir.path().join("beeldbox.toml");
+        std::fs::write(&file, text).unwrap();
+        match read(&file) {
+            Ok(settings) => format!("{settings:?}"),
+            Err(error) => error.to_string().replace(&dir.path().display().to_string(), ""),
+        }
+    }
+
+    #[test]
+    fn a_short_file_is_enough() {
+        assert!(refused(GOOD).starts_with("Settings"), "{}", refused(GOOD));
+    }
+
+    #[test]
+    fn every_refusal_names_file_key_and_reason() {
+        let cases = [
+            ("\"BEELDBOX\"", "\"THIS_TITLE_IS_TOO_LONG\"", "/beeldbox.toml: dicom.ae_title: has 22 characters"),
+            ("https:", "http:", "/beeldbox.toml: portal.url: must begin with https://"),
+            (":104", "", "/beeldbox.toml: pacs.address: must be host:port"),
+            ("portal-ca", "elsewhere", "/beeldbox.toml: portal.authority: no file at"),
+            ("[pacs]", "address = \"x\"\n[pacs]", "/beeldbox.toml: dicom.peers[0].address: must be an IP address"),
+            ("[dicom]", "[dicom]\nquiet_time_secs = 0", "/beeldbox.toml: dicom.quiet_time_secs: must be between 1 and"),
+        ];
+        for (from, to, expected) in cases {
+            let said = refused(&GOOD.replacen(from, to, 1));
+            assert!(said.starts_with(expected), "{said}");
+        }
+        let said = refused(&GOOD.replace("[pacs]", "[pasc]"));
+        assert!(said.contains("pasc"), "{said}");
+    }
+}

@@ -1,0 +1,197 @@
+//! The only wiring: built in this order, stopped in the reverse.
+//!
+//! ```text
+//!   keys ─► custody (recovers before anyone may use it) ─► directory ─► portal ─► workers ─► DICOM ─► admin socket ─► ready
+//! ```
+//!
+//! One stop token for all. A stop is asked for by SIGTERM or SIGINT, or because storage is in doubt; after
+//! [`STOP_DEADLINE`] we exit and trust the ledger.
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use beeldbox_custody::{Custody, OpenOptions};
+use beeldbox_dicom::NodePolicy;
+use beeldbox_transfer::close::Closer;
+use beeldbox_transfer::deliver::Deliverer;
+use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
+use beeldbox_transfer::erase::Eraser;
+use beeldbox_transfer::fetch::Fetcher;
+use beeldbox_transfer::news::News;
+use beeldbox_transfer::portal_client::PortalClient;
+use beeldbox_transfer::receive::CustodyIntake;
+use beeldbox_transfer::reconcile::Unattended;
+use beeldbox_transfer::report::Reporter;
+use beeldbox_transfer::road::{Health, Road, RoadParts, RoadSettings};
+use beeldbox_transfer::send::Sender;
+use beeldbox_transfer::{Clock, Random, worker};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Desk};
+use crate::keys::Keys;
+use crate::settings::Settings;
+
+/// Longest orderly stop: an instance on its way in may finish; what is not done by then stands in the ledger.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs the box until it is asked to stop.
+///
+/// # Errors
+/// If something cannot start, or storage is in doubt.
+pub async fn run(settings: Settings) -> Result<()> {
+    let clock = system_clock();
+    let random: Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
+    let started_at = clock();
+    let keys = Keys::load(&settings)?;
+    let stop = CancellationToken::new();
+
+    let (custody, recovery) = open_custody(&settings, keys.storage.clone(), started_at).await?;
+    info!(recovery, "custody is open");
+    let directory = DirectoryCopy::default();
+    directory.load(&custody, None).await.context("the stored directory")?;
+    let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));
+    let portal = PortalClient::new(&settings.portal_url, keys.tls.clone(), user_agent).context("portal client")?;
+    let certificates_valid_until = keys.valid_until;
+    let road = Road::new(RoadParts {
+        custody: custody.clone(),
+        portal,
+        signer: keys.signer,
+        identity: keys.identity,
+        anchors: keys.anchors,
+        clock: Arc::clone(&clock),
+        random,
+        settings: road_settings(&settings),
+        directory,
+        portal_health: RwLock::new(Health::default()),
+        pacs_health: RwLock::new(Health::default()),
+        stop: stop.clone(),
+    });
+
+    let mut workers = start_workers(&road, &stop);
+    let listener = TcpListener::bind(settings.dicom.listen)
+        .await
+        .with_context(|| format!("cannot listen for DICOM on {}", settings.dicom.listen))?;
+    let dicom_address = listener.local_addr().context("DICOM address")?;
+    let intake = Arc::new(CustodyIntake::new(custody.clone(), clock));
+    let dicom_stop = stop.clone().cancelled_owned();
+    let node = tokio::spawn(beeldbox_dicom::listen(listener, Arc::new(node_policy(&settings)), intake, dicom_stop));
+    let desk = Desk::new(road, &settings, dicom_address, recovery, started_at, certificates_valid_until);
+    let socket = admin::bind(&settings.admin_socket)
+        .with_context(|| format!("cannot listen on {}", settings.admin_socket.display()))?;
+    workers.push(tokio::spawn(admin::serve(socket, Arc::new(desk), stop.clone())));
+
+    beeldbox_system::service::ready(&format!("{} listens on {dicom_address}", settings.dicom.ae_title));
+    info!(%dicom_address, ae_title = %settings.dicom.ae_title, "ready");
+    let doubt = until_stop(&custody).await;
+    beeldbox_system::service::stopping();
+    stop.cancel();
+    let all = async {
+        if let Err(error) = node.await {
+            error!(%error, "the DICOM node ended badly");
+        }
+        for worker in workers {
+            if let Err(error) = worker.await {
+                error!(%error, "a worker ended badly");
+            }
+        }
+        custody.close().await;
+    };
+    if tokio::time::timeout(STOP_DEADLINE, all).await.is_err() {
+        warn!("not everything stopped in time; the ledger knows where to go on");
+    }
+    remove_socket(&settings.admin_socket);
+    match doubt {
+        Some(why) => bail!("storage is in doubt ({why}); start again to recover"),
+        None => Ok(()),
+    }
+}
+
+async fn open_custody(
+    settings: &Settings,
+    storage_key: beeldbox_protocol::envelope::keys::StorageKey,
+    now: Timestamp,
+) -> Result<(Custody, String)> {
+    let options = OpenOptions {
+        dir: settings.state_dir.clone(),
+        storage_key,
+        ballast_bytes: settings.keeping.ballast_bytes,
+        reserve_bytes: settings.keeping.reserve_bytes,
+        now,
+    };
+    let opened = tokio::task::spawn_blocking(move || Custody::open(options)).await.context("opening custody")?;
+    let (custody, report) = opened.with_context(|| format!("custody in {}", settings.state_dir.display()))?;
+    Ok((custody, report.to_string()))
+}
+
+fn road_settings(settings: &Settings) -> RoadSettings {
+    RoadSettings {
+        ae_title: settings.dicom.ae_title.clone(),
+        pacs: settings.pacs.clone(),
+        quiet_time: settings.dicom.quiet_time,
+        keep_for: settings.keeping.keep_for,
+        valid_for: settings.keeping.valid_for,
+        directory_interval: settings.keeping.directory_interval,
+        import_unattended: settings.import_unattended,
+    }
+}
+
+fn node_policy(settings: &Settings) -> NodePolicy {
+    let mut policy = NodePolicy::new(settings.dicom.ae_title.clone());
+    policy.allowed_peers = settings.dicom.peers.clone();
+    policy.max_associations = settings.dicom.max_associations;
+    policy
+}
+
+fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+    vec![
+        worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
+        worker::spawn(Closer::new(road.clone()), stop.clone()),
+        worker::spawn(Sender::new(road.clone()), stop.clone()),
+        worker::spawn(News::new(road.clone()), stop.clone()),
+        worker::spawn(Fetcher::new(road.clone()), stop.clone()),
+        worker::spawn(Unattended::new(road.clone()), stop.clone()),
+        worker::spawn(Deliverer::new(road.clone()), stop.clone()),
+        worker::spawn(Reporter::new(road.clone()), stop.clone()),
+        worker::spawn(Eraser::new(road.clone()), stop.clone()),
+    ]
+}
+
+/// Waits for a signal, or for storage to be in doubt; gives the reason in the second case.
+async fn until_stop(custody: &Custody) -> Option<String> {
+    let mut failed = custody.failed();
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return Some("signals cannot be handled".to_owned());
+    };
+    let interval = beeldbox_system::service::watchdog_interval();
+    let mut alive = tokio::time::interval(interval.unwrap_or(Duration::from_secs(3600)));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return None,
+            _ = interrupt.recv() => return None,
+            _ = alive.tick() => beeldbox_system::service::alive(),
+            changed = failed.changed() => {
+                let why = failed.borrow().clone();
+                if why.is_some() || changed.is_err() {
+                    return Some(why.unwrap_or_else(|| "the ledger ended".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+fn remove_socket(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        warn!(%error, "the admin socket could not be removed; the next start does");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the daemon is where time comes from")]
+fn system_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}

@@ -1,0 +1,84 @@
+//! Erase: the keys are gone, then the bytes.
+//!
+//! A transfer that ended is kept for a set time, so that a second addressee or a question from the other side needs
+//! no new push from the PACS. Custody erases only what no other transfer still needs, and finishes an interrupted
+//! erasing at start-up.
+
+use std::time::Duration;
+
+use beeldbox_custody::{CustodyError, Kind, TransferRow};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::road::{Road, after};
+use crate::worker::{Worked, Worker, until_due};
+
+/// Pause before erasing is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Erases what has been kept long enough.
+pub struct Eraser {
+    road: Road,
+    changes: watch::Receiver<u64>,
+}
+
+impl Eraser {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        let changes = road.custody.changes();
+        Eraser { road, changes }
+    }
+
+    async fn erase(&self, row: &TransferRow) {
+        let now = self.road.now();
+        let erased = match row.collection {
+            Some(collection) => self.road.custody.erase(collection, now).await,
+            // Ended before anything came: there is nothing to erase.
+            None => self.road.custody.set_due(row.id, None).await,
+        };
+        let later = match erased {
+            Ok(()) => return info!(transfer = %row.id, "erased: keys, then bytes"),
+            // Another transfer of the same study is still under way.
+            Err(CustodyError::StillNeeded) => after(now, LOOK_AGAIN),
+            Err(error) => {
+                error!(transfer = %row.id, %error, "could not be erased; tried again later");
+                after(now, LOOK_AGAIN)
+            }
+        };
+        if let Err(error) = self.road.custody.set_due(row.id, Some(later)).await {
+            error!(transfer = %row.id, %error, "the ledger cannot postpone erasing");
+        }
+    }
+}
+
+impl Worker for Eraser {
+    fn name(&self) -> &'static str {
+        "erase"
+    }
+
+    async fn work(&mut self) -> Worked {
+        let due = match self.road.custody.due(self.road.now(), 200).await {
+            Ok(due) => due,
+            Err(error) => {
+                error!(%error, "the ledger cannot be asked what is due");
+                return Worked::Idle;
+            }
+        };
+        let ended = due.iter().find(|row| is_ended(row.state.kind()));
+        match ended {
+            Some(row) => {
+                self.erase(row).await;
+                Worked::More
+            }
+            None => Worked::Idle,
+        }
+    }
+
+    async fn wait(&mut self) {
+        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+    }
+}
+
+fn is_ended(kind: Kind) -> bool {
+    kind.is_final()
+}

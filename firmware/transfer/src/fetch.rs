@@ -1,0 +1,296 @@
+//! Fetch: the letter, then every part, digests compared and flushed before they count.
+//!
+//! ```text
+//!   Announced ─► letter ─► opened, sender verified ─► what it lists is written down: Fetching
+//!   Fetching  ─► missing parts, four at a time ─► every frame authenticated ─► Opened, receipt 1 queued
+//! ```
+//!
+//! The letter comes first because it says which parts there are and under which key they open; nothing the portal says
+//! about them is believed. A part that is on disk is never fetched again.
+
+use beeldbox_custody::{
+    AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, PartRow, ReadError, SenderSnapshot,
+    State, TransferConfidential, TransferRow,
+};
+use beeldbox_protocol::admin::ReceiptStage;
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::envelope::letter::{Letter, LetterError, MAX_LETTER_LEN, SenderVerified};
+use beeldbox_protocol::envelope::receipt::Receipt;
+use beeldbox_protocol::ident::Digest;
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::inbound::InboundEvent;
+use crate::open;
+use crate::portal_client::{Disposition, PortalError};
+use crate::road::{Road, StepError};
+use crate::send::chain;
+use crate::worker::{Worked, Worker, until_due};
+
+/// Parts under way at once; as for sending.
+const PARALLEL_PARTS: usize = 4;
+
+/// Fetches what is due.
+pub struct Fetcher {
+    road: Road,
+    changes: watch::Receiver<u64>,
+}
+
+/// Why a unit of fetching did not succeed.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("the letter is refused")]
+    Letter(#[from] LetterError),
+    #[error("a frame is refused")]
+    Read(#[from] ReadError),
+    #[error("what arrived is not what the letter lists")]
+    Differs,
+    #[error("the row lacks what its state needs")]
+    Incomplete,
+    #[error("asked to stop")]
+    Stopping,
+}
+
+impl From<CustodyError> for FetchError {
+    fn from(error: CustodyError) -> Self {
+        FetchError::Step(StepError::Custody(error))
+    }
+}
+
+impl Fetcher {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        let changes = road.custody.changes();
+        Fetcher { road, changes }
+    }
+
+    async fn handle(&self, row: &TransferRow, result: Result<(), FetchError>) {
+        let Err(failure) = result else { return };
+        let disposition = match &failure {
+            FetchError::Stopping => return,
+            FetchError::Portal(portal) => portal.disposition(),
+            FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
+                Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)
+            }
+            FetchError::Step(StepError::Custody(CustodyError::PartDiffers)) => {
+                Disposition::Hold(HoldReason::DigestMismatch)
+            }
+            FetchError::Step(StepError::Custody(CustodyError::NotConsistent { .. })) => {
+                Disposition::Hold(HoldReason::LetterUnreadable)
+            }
+            FetchError::Step(step) => return self.road.step_failed(row, step).await,
+            FetchError::Letter(LetterError::Expired) => return self.expire(row).await,
+            FetchError::Letter(letter) => Disposition::Hold(hold_reason(letter)),
+            FetchError::Read(_) | FetchError::Differs => Disposition::Hold(HoldReason::DigestMismatch),
+            FetchError::Incomplete => Disposition::Hold(HoldReason::LetterUnreadable),
+        };
+        warn!(transfer = %row.id, error = %chain(&failure), "fetching did not succeed");
+        self.road.wait_or_hold(row, disposition).await;
+    }
+
+    async fn expire(&self, row: &TransferRow) {
+        let step = self.road.step_inbound(row, InboundEvent::Expired, Changes::default(), Vec::new()).await;
+        if let Err(error) = step {
+            self.road.step_failed(row, &error).await;
+        }
+    }
+}
+
+fn hold_reason(refused: &LetterError) -> HoldReason {
+    match refused {
+        LetterError::Sender(_) => HoldReason::SenderNotVerified,
+        LetterError::AddressedToSomeoneElse { .. } => HoldReason::AddressedToSomeoneElse,
+        LetterError::Malformed(_)
+        | LetterError::UnknownSuite { .. }
+        | LetterError::NotForOurKey
+        | LetterError::DoesNotAuthenticate
+        | LetterError::OtherTransfer
+        | LetterError::Expired
+        | LetterError::Inconsistent(_) => HoldReason::LetterUnreadable,
+    }
+}
+
+impl Worker for Fetcher {
+    fn name(&self) -> &'static str {
+        "fetch"
+    }
+
+    async fn work(&mut self) -> Worked {
+        let due = match self.road.custody.due(self.road.now(), 200).await {
+            Ok(due) => due,
+            Err(error) => {
+                error!(%error, "the ledger cannot be asked what is due");
+                return Worked::Idle;
+            }
+        };
+        for row in &due {
+            let State::Inbound(state) = &row.state else { continue };
+            let result = match state {
+                InboundState::Announced => fetch_letter(&self.road, row).await,
+                InboundState::Fetching { .. } => fetch_parts(&self.road, row).await,
+                InboundState::Opened { .. }
+                | InboundState::Reconciled { .. }
+                | InboundState::Delivering { .. }
+                | InboundState::Delivered { .. }
+                | InboundState::Reported { .. }
+                | InboundState::Erased { .. }
+                | InboundState::Held { .. }
+                | InboundState::Recalled { .. }
+                | InboundState::Declined { .. }
+                | InboundState::Expired { .. }
+                | InboundState::Failed { .. } => continue,
+            };
+            self.handle(row, result).await;
+            return Worked::More;
+        }
+        Worked::Idle
+    }
+
+    async fn wait(&mut self) {
+        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+    }
+}
+
+/// Announced → Fetching.
+async fn fetch_letter(road: &Road, row: &TransferRow) -> Result<(), FetchError> {
+    let limit = u64::try_from(MAX_LETTER_LEN).unwrap_or(u64::MAX);
+    let fetched = road.portal.letter(&row.id, limit).await;
+    road.note_portal(&fetched);
+    let sealed = fetched?;
+    let (letter, sender) = open::open_letter(road, &row.id, &sealed)?;
+    let parts_total = letter.packs.iter().map(|pack| pack.parts.len()).sum::<usize>();
+    let parts_total = u32::try_from(parts_total).map_err(|_| FetchError::Incomplete)?;
+    road.custody.adopt_collection(row.id, open::adopted(&letter), road.now()).await?;
+    let row = road.custody.transfer(row.id).await?.ok_or(FetchError::Incomplete)?;
+    let changes = Changes {
+        letter: Some(sealed.to_vec()),
+        urgent: Some(letter.urgent),
+        sender: Some(snapshot(&letter, &sender)),
+        confidential: Some(confidential(&letter)),
+        ..Changes::default()
+    };
+    road.step_inbound(&row, InboundEvent::LetterOpened { parts_total }, changes, Vec::new()).await?;
+    Ok(())
+}
+
+fn snapshot(letter: &Letter, sender: &SenderVerified) -> SenderSnapshot {
+    SenderSnapshot {
+        ura: sender.organisation().ura().clone(),
+        name: sender.organisation().name().to_owned(),
+        department: letter.sender.department.clone(),
+    }
+}
+
+fn confidential(letter: &Letter) -> TransferConfidential {
+    TransferConfidential {
+        note: letter.note.clone().unwrap_or_default(),
+        reply_contact: letter.reply_contact.clone().unwrap_or_default(),
+        requested_by: String::new(),
+        patient: letter.patient.clone(),
+        summaries: letter.studies.clone(),
+    }
+}
+
+/// Fetching → Opened.
+async fn fetch_parts(road: &Road, row: &TransferRow) -> Result<(), FetchError> {
+    let collection = row.collection.ok_or(FetchError::Incomplete)?;
+    let all = road.custody.parts(collection).await?.len();
+    let missing = road.custody.missing_parts(collection).await?;
+    let mut done = all - missing.len().min(all);
+    let mut row = row.clone();
+    progress(road, &mut row, done).await?;
+    let transfer = row.id;
+    let downloads = missing.into_iter().map(|part: PartRow| {
+        let road = road.clone();
+        async move {
+            let bytes = road.portal.part(&transfer, &part.digest, part.len).await?;
+            road.custody.write_part(part.pack, part.index, bytes, road.now()).await.map_err(FetchError::from)
+        }
+    });
+    let mut downloads = stream::iter(downloads).buffer_unordered(PARALLEL_PARTS);
+    while let Some(result) = downloads.next().await {
+        result?;
+        done += 1;
+        progress(road, &mut row, done).await?;
+        if road.stop.is_cancelled() {
+            return Err(FetchError::Stopping);
+        }
+    }
+    drop(downloads);
+    authenticate(road, &row, collection).await
+}
+
+async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(), FetchError> {
+    let parts_done = u32::try_from(done).map_err(|_| FetchError::Incomplete)?;
+    let event = InboundEvent::PartsFetched { parts_done };
+    if let Some(state) = road.step_inbound(row, event, Changes::default(), Vec::new()).await? {
+        row.state = State::Inbound(state);
+    }
+    Ok(())
+}
+
+/// Every frame is opened and compared with the letter before anything of the transfer may be used: a transfer is
+/// genuine as a whole or not at all.
+async fn authenticate(road: &Road, row: &TransferRow, collection: CollectionId) -> Result<(), FetchError> {
+    let mut after = None;
+    let mut count: u32 = 0;
+    loop {
+        let page = road.custody.instances(collection, after, 500).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for instance in &page {
+            if road.custody.verify_instance(instance).await? != instance.digest {
+                return Err(FetchError::Differs);
+            }
+            count += 1;
+            if road.stop.is_cancelled() {
+                return Err(FetchError::Stopping);
+            }
+        }
+    }
+    let receipt = sign_receipt(road, row, ReceiptStage::InCustody, count, count, Vec::new())?;
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: "beeldboxd".to_owned(),
+        action: "open".to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::new(format!("{count} instances authenticated")),
+    };
+    let changes = Changes { receipt: Some((1, receipt.clone())), audit: vec![audit], ..Changes::default() };
+    road.step_inbound(row, InboundEvent::AllAuthenticated, changes, receipt).await?;
+    Ok(())
+}
+
+/// A signed receipt about an inbound transfer.
+pub(crate) fn sign_receipt(
+    road: &Road,
+    row: &TransferRow,
+    stage: ReceiptStage,
+    stored: u32,
+    of: u32,
+    refused: Vec<beeldbox_protocol::admin::RefusedInstance>,
+) -> Result<Vec<u8>, StepError> {
+    let (Some(letter), Some(sender)) = (row.letter_digest, &row.sender) else {
+        return Err(StepError::NotNow(crate::effect::NotNow));
+    };
+    let letter: Digest = letter;
+    let receipt = Receipt {
+        v: 1,
+        transfer: row.id,
+        letter,
+        stage,
+        by: road.signer.ura().clone(),
+        to: sender.ura.clone(),
+        stored,
+        of,
+        refused,
+        at: road.now(),
+    };
+    Ok(receipt.sign(&road.signer, &*road.random).into_bytes())
+}

@@ -1,0 +1,60 @@
+//! The two journeys: a study that leaves this hospital, and one that arrives.
+//!
+//! ```text
+//!   PACS ─► receive ─► (custody) ─► close ─► address ─► send ─► portal ─► fetch ─► open ─► reconcile ─► deliver ─► PACS
+//!                                                         ▲                                              │
+//!                                                       news ◄──────────────── portal ◄──────── report ◄─┘
+//! ```
+//!
+//! What may happen in which state is decided by two pure functions, [`outbound::step`] and [`inbound::step`]. Workers
+//! carry the steps out: each takes what is due from the ledger, does one unit, and commits the move. A crash at any
+//! moment leaves a state from which the same worker goes on. Nothing here knows SQL, systemd or HTML.
+
+/// From the ledger's words to the codes that others know.
+pub mod codes;
+/// What the machines ask for besides a new state.
+pub mod effect;
+/// The outbound machine.
+pub mod outbound;
+/// The inbound machine.
+pub mod inbound;
+/// The shape that all workers share.
+pub mod worker;
+/// What every worker holds.
+pub mod road;
+/// From an association to instances in custody.
+pub mod receive;
+/// When a study is complete.
+pub mod close;
+/// The copy of the national directory.
+pub mod directory;
+/// From a study to one verified recipient.
+pub mod address;
+/// Parts, letter, commit.
+pub mod send;
+/// What the portal tells: receipts, refusals, and transfers for us.
+pub mod news;
+/// Letter and parts, digests compared.
+pub mod fetch;
+/// The letter opened, every frame authenticated.
+pub mod open;
+/// The patient confirmed.
+pub mod reconcile;
+/// Instances to the PACS.
+pub mod deliver;
+/// Receipts, refusals and recalls to the portal.
+pub mod report;
+/// Keys, then bytes.
+pub mod erase;
+/// The only HTTP client.
+pub mod portal_client;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+/// Where the time comes from. The daemon hands in the system's clock, a test its own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where randomness comes from.
+pub type Random = Arc<dyn aws_lc_rs::rand::SecureRandom + Send + Sync>;

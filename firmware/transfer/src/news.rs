@@ -1,0 +1,216 @@
+//! News: what the portal tells of transfers from us and to us.
+//!
+//! One long poll, all transfers of either side. The poll is the truth; every piece of news can be told twice without
+//! harm, because the machines leave a state alone that has nothing new to learn. The mark up to which news was handled
+//! is stored after it was handled, so a crash in between repeats news and never skips any.
+
+use std::time::Duration;
+
+use beeldbox_custody::{AuditRecord, Changes, Direction, DirectoryMark, NewInbound, TransferRow};
+use beeldbox_protocol::admin::ReceiptStage;
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
+use beeldbox_protocol::portal::letter_path;
+use jiff::Timestamp;
+use tracing::{debug, error, info, warn};
+
+use crate::codes::decline_reason;
+use crate::effect::NotNow;
+use crate::inbound::InboundEvent;
+use crate::outbound::OutboundEvent;
+use crate::road::{Road, StepError};
+use crate::send::chain;
+use crate::worker::{Worked, Worker, backoff};
+
+/// Name of the mark in the ledger.
+const MARK: &str = "Task";
+
+/// Polls the portal and hands out what it tells.
+pub struct News {
+    road: Road,
+    attempts: u32,
+    pause: Option<Duration>,
+}
+
+impl News {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        News { road, attempts: 0, pause: None }
+    }
+
+    async fn mark(&self) -> Option<Timestamp> {
+        self.road.custody.directory_mark(MARK).await.ok().flatten()?.parse().ok()
+    }
+}
+
+impl Worker for News {
+    fn name(&self) -> &'static str {
+        "news"
+    }
+
+    async fn work(&mut self) -> Worked {
+        if self.pause.is_some() {
+            return Worked::Idle;
+        }
+        let mark = self.mark().await;
+        // The wait at the portal may be dropped: nothing is lost, the next poll gives the same news.
+        let answer = tokio::select! {
+            () = self.road.stop.cancelled() => return Worked::Idle,
+            answer = self.road.portal.news(mark) => answer,
+        };
+        self.road.note_portal(&answer);
+        match answer {
+            Ok(bundle) => {
+                self.attempts = 0;
+                let is_old_news = bundle.entry.is_empty();
+                let mut new_mark = bundle.meta.last_updated;
+                if bundle.next().is_some() {
+                    // Not the last page: go on from the newest Task on this one.
+                    let newest = bundle.entry.iter().filter_map(|e| e.resource.as_ref()?.meta.last_updated).max();
+                    new_mark = newest.or(new_mark);
+                }
+                for task in bundle.entry.into_iter().filter_map(|entry| entry.resource) {
+                    handle(&self.road, &task).await;
+                }
+                if new_mark.is_some() && new_mark != mark {
+                    let mark = new_mark.map(|mark| DirectoryMark { resource_type: MARK.to_owned(), mark: mark.to_string() });
+                    if let Err(error) = self.road.custody.put_directory(Vec::new(), mark).await {
+                        error!(%error, "the mark of the news cannot be stored");
+                    }
+                } else if !is_old_news {
+                    // Only what we knew already: the mark is inclusive. Do not ask again at once.
+                    self.pause = Some(Duration::from_millis(500));
+                }
+                Worked::More
+            }
+            Err(failure) => {
+                self.attempts += 1;
+                let [jitter] = self.road.random_bytes::<1>();
+                // While people watch, a portal that comes back should be noticed soon: at most a minute.
+                let pause = backoff(self.attempts.saturating_sub(1), jitter).min(Duration::from_secs(60));
+                if self.attempts == 1 {
+                    warn!(error = %chain(&failure), "the portal cannot be asked for news");
+                }
+                self.pause = Some(pause);
+                Worked::Idle
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(self.pause.unwrap_or_default()).await;
+        self.pause = None;
+    }
+}
+
+async fn handle(road: &Road, task: &Task) {
+    let notice = match TransferNotice::read(task) {
+        Ok(notice) => notice,
+        Err(error) => return warn!(%error, "a Task is left alone"),
+    };
+    let result = if notice.sender == *road.signer.ura() {
+        about_ours(road, &notice).await
+    } else if notice.addressee == *road.signer.ura() {
+        about_theirs(road, &notice, task).await
+    } else {
+        return warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
+    };
+    match result {
+        Ok(()) => {}
+        Err(StepError::NotNow(_)) => debug!(transfer = %notice.transfer, "news that does not apply now"),
+        Err(error) => error!(transfer = %notice.transfer, %error, "news could not be recorded"),
+    }
+}
+
+/// News of a transfer that we sent. Each step is taken from the state as it then is.
+pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(), StepError> {
+    for (stage, jws) in &notice.receipts {
+        // A receipt that overtook our own commit needs two steps.
+        for _ in 0..2 {
+            let Some(row) = road.custody.transfer(notice.transfer).await? else { return Ok(()) };
+            if !apply_receipt(road, &row, *stage, jws).await? {
+                break;
+            }
+        }
+    }
+    let Some(row) = road.custody.transfer(notice.transfer).await? else { return Ok(()) };
+    let event = match notice.status {
+        TaskStatus::Rejected => {
+            let reason = notice.declined.map(decline_reason);
+            OutboundEvent::Declined(reason.unwrap_or(beeldbox_custody::DeclineReason::Other))
+        }
+        TaskStatus::Cancelled if notice.has_expired => OutboundEvent::Expired,
+        TaskStatus::Cancelled
+        | TaskStatus::Draft
+        | TaskStatus::Requested
+        | TaskStatus::InProgress
+        | TaskStatus::Completed
+        | TaskStatus::Failed => return Ok(()),
+    };
+    road.step_outbound(&row, event, Changes::default()).await.map(drop)
+}
+
+/// Whether the state moved.
+async fn apply_receipt(road: &Road, row: &TransferRow, stage: ReceiptStage, jws: &str) -> Result<bool, StepError> {
+    let (Some(addressee), Some(letter), Some(sent)) = (&row.addressee, row.letter_digest, &row.confidential) else {
+        return Ok(false);
+    };
+    let instances = sent.summaries.iter().map(|summary| summary.instances).sum();
+    let expected =
+        Expected { transfer: &row.id, letter, addressee: &addressee.ura, sender: road.signer.ura(), instances };
+    let receipt = match Receipt::verify(jws, &expected, &road.anchors, road.now()) {
+        Ok((receipt, _)) if receipt.stage == stage => receipt,
+        Ok(_) => return Err(distrust(row, "it is of another stage")),
+        Err(error) => return Err(distrust(row, &error.to_string())),
+    };
+    let (event, number) = match stage {
+        ReceiptStage::InCustody => (OutboundEvent::ReceiptInCustody, 1),
+        ReceiptStage::InPacs => (OutboundEvent::ReceiptInPacs { stored: receipt.stored, of: receipt.of }, 2),
+    };
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: "portal".to_owned(),
+        action: if number == 1 { "receipt-in-custody" } else { "receipt-in-pacs" }.to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::new(format!("{} of {}", receipt.stored, receipt.of)),
+    };
+    let changes =
+        Changes { receipt: Some((number, jws.as_bytes().to_vec())), audit: vec![audit], ..Changes::default() };
+    Ok(road.step_outbound(row, event, changes).await?.is_some())
+}
+
+/// A forged or foreign receipt changes no state.
+fn distrust(row: &TransferRow, why: &str) -> StepError {
+    error!(transfer = %row.id, why, "a receipt is not believed; the state stays as it was");
+    StepError::NotNow(NotNow)
+}
+
+/// News of a transfer to us.
+async fn about_theirs(road: &Road, notice: &TransferNotice, task: &Task) -> Result<(), StepError> {
+    let known = road.custody.transfer(notice.transfer).await?;
+    let Some(row) = known else {
+        if notice.status != TaskStatus::Requested {
+            return Ok(());
+        }
+        let announced = NewInbound {
+            id: notice.transfer,
+            task_id: task.id.clone(),
+            task_version: notice.version.clone(),
+            letter_ref: letter_path(&notice.transfer),
+            sender_hint: Some(notice.sender.to_string()),
+            urgent: notice.urgent,
+            now: road.now(),
+        };
+        if road.custody.announce(announced).await? {
+            info!(transfer = %notice.transfer, sender = %notice.sender, "a transfer for us");
+        }
+        return Ok(());
+    };
+    if row.direction != Direction::Inbound || notice.status != TaskStatus::Cancelled {
+        return Ok(());
+    }
+    let event = if notice.has_expired { InboundEvent::Expired } else { InboundEvent::Recalled };
+    road.step_inbound(&row, event, Changes::default(), Vec::new()).await.map(drop)
+}

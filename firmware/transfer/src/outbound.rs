@@ -1,0 +1,212 @@
+//! The outbound machine: what each event does to a transfer that leaves.
+//!
+//! ```text
+//!   Collecting ──closed──► Queued ──addressed──► Addressed ──letter frozen──► Sending ⟲ part sent
+//!                                                                                │ portal accepted
+//!   Erased ◄──erased── Delivered ◄──receipt 2── Fetched ◄──receipt 1── Accepted ◄┘
+//!
+//!   Addressed, Sending, Accepted, Fetched ──► Recalled | Declined | Expired | Failed ──erased──► Erased
+//!   Collecting … Fetched ──must hold──► Held ──resumed──► where it was
+//! ```
+//!
+//! [`step`] is pure: state, event and time in; state and effects out. It never waits, asks or draws. An event that
+//! brings nothing new (a receipt told twice, a part counted again) leaves the state as it is; an event that cannot
+//! happen here is an error by name. Receipt 2 may overtake receipt 1: the portal tells the newest truth.
+
+use beeldbox_custody::{DeclineReason, FailReason, HoldReason, OutboundState as S};
+use jiff::Timestamp;
+
+use crate::effect::{Effect, NotNow, Telling, Verdict};
+
+/// What can happen to an outbound transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutboundEvent {
+    /// The study is closed: its quiet time passed, or a person said so.
+    Closed,
+    /// A person or a rule chose a verified recipient.
+    Addressed,
+    /// Parts are cut and the letter is sealed: from here on its bytes are frozen.
+    LetterFrozen {
+        /// Parts to send.
+        parts_total: u32,
+    },
+    /// The portal has so many parts.
+    PartsSent {
+        /// Parts it has.
+        parts_done: u32,
+    },
+    /// The portal has taken the commit: every byte is there, digests compared.
+    PortalAccepted,
+    /// A verified receipt 1.
+    ReceiptInCustody,
+    /// A verified receipt 2.
+    ReceiptInPacs {
+        /// Instances stored.
+        stored: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// The addressee refuses.
+    Declined(DeclineReason),
+    /// The portal says that nobody collected it in time.
+    Expired,
+    /// A person takes it back.
+    Recalled,
+    /// A person must look.
+    MustHold(HoldReason),
+    /// A person looked: go on.
+    Resumed,
+    /// It cannot be completed.
+    Failed(FailReason),
+    /// Keys and bytes are gone.
+    Erased,
+}
+
+/// What the event does.
+///
+/// # Errors
+/// [`NotNow`] if the event cannot happen in this state.
+pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match event {
+        OutboundEvent::Closed => closed(state, now),
+        OutboundEvent::Addressed => addressed(state, now),
+        OutboundEvent::LetterFrozen { parts_total } => letter_frozen(state, parts_total, now),
+        OutboundEvent::PartsSent { parts_done } => parts_sent(state, parts_done, now),
+        OutboundEvent::PortalAccepted => portal_accepted(state, now),
+        OutboundEvent::ReceiptInCustody => receipt_in_custody(state, now),
+        OutboundEvent::ReceiptInPacs { stored, of } => receipt_in_pacs(state, stored, of, now),
+        OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }, None),
+        OutboundEvent::Expired => ended(state, S::Expired { at: now }, None),
+        OutboundEvent::Recalled => ended(state, S::Recalled { at: now }, Some(Telling::Recall)),
+        OutboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }, None),
+        OutboundEvent::MustHold(reason) => held(state, reason, now),
+        OutboundEvent::Resumed => resumed(state, now),
+        OutboundEvent::Erased => erased(state, now),
+    }
+}
+
+fn closed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Collecting => Ok(Verdict::Move(S::Queued { closed_at: now }, vec![])),
+        S::Queued { .. } => Ok(Verdict::Stay),
+        S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Ok(Verdict::Stay),
+        S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn addressed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Queued { .. } => Ok(Verdict::Move(S::Addressed { at: now }, vec![Effect::WorkAt(now)])),
+        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn letter_frozen(state: &S, parts_total: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Addressed { .. } => {
+            Ok(Verdict::Move(S::Sending { parts_done: 0, parts_total }, vec![Effect::WorkAt(now)]))
+        }
+        S::Collecting | S::Queued { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn parts_sent(state: &S, done: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Sending { parts_done, parts_total } if done > *parts_done => {
+            let next = S::Sending { parts_done: done.min(*parts_total), parts_total: *parts_total };
+            Ok(Verdict::Move(next, vec![Effect::WorkAt(now)]))
+        }
+        S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => Err(NotNow),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn portal_accepted(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Sending { .. } => Ok(Verdict::Move(S::Accepted { at: now }, vec![])),
+        S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => Err(NotNow),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn receipt_in_custody(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Accepted { .. } => Ok(Verdict::Move(S::Fetched { at: now }, vec![])),
+        // The portal's answer to our commit was lost, and the news of the receipt came first.
+        S::Sending { .. } => Ok(Verdict::Move(S::Accepted { at: now }, vec![Effect::LookAgain])),
+        S::Fetched { .. } | S::Delivered { .. } | S::Erased { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Held { .. } => Err(NotNow),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn receipt_in_pacs(state: &S, stored: u32, of: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Accepted { .. } | S::Fetched { .. } => {
+            Ok(Verdict::Move(S::Delivered { stored, of, at: now }, vec![Effect::EraseAfterKeeping]))
+        }
+        S::Sending { .. } => Ok(Verdict::Move(S::Accepted { at: now }, vec![Effect::LookAgain])),
+        S::Delivered { .. } | S::Erased { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Held { .. } => Err(NotNow),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+/// Recalled, declined, expired or failed: allowed while it is under way.
+fn ended(state: &S, end: S, tell: Option<Telling>) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Held { .. } => {
+            let effects = tell.map(Effect::Tell).into_iter().chain([Effect::EraseAfterKeeping]).collect();
+            Ok(Verdict::Move(end, effects))
+        }
+        S::Delivered { .. } | S::Erased { .. } => Err(NotNow),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } => Err(NotNow),
+    }
+}
+
+fn held(state: &S, reason: HoldReason, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Collecting
+        | S::Queued { .. }
+        | S::Addressed { .. }
+        | S::Sending { .. }
+        | S::Accepted { .. }
+        | S::Fetched { .. } => {
+            Ok(Verdict::Move(S::Held { back_to: Box::new(state.clone()), reason, since: now }, vec![]))
+        }
+        S::Held { .. } => Ok(Verdict::Stay),
+        S::Delivered { .. } | S::Erased { .. } | S::Recalled { .. } => Err(NotNow),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn resumed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Held { back_to, .. } => Ok(Verdict::Move((**back_to).clone(), vec![Effect::WorkAt(now)])),
+        S::Addressed { .. } | S::Sending { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Err(NotNow),
+        S::Erased { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn erased(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Queued { .. }
+        | S::Delivered { .. }
+        | S::Recalled { .. }
+        | S::Declined { .. }
+        | S::Expired { .. }
+        | S::Failed { .. } => Ok(Verdict::Move(S::Erased { at: now }, vec![])),
+        S::Erased { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Held { .. } => Err(NotNow),
+    }
+}

@@ -1,0 +1,170 @@
+//! Receive: from an association to instances in custody.
+//!
+//! ```text
+//!   association (async) ──bounded channel──► writer thread (blocking): seal, append, flush, commit ──► DurablyStored
+//! ```
+//!
+//! Each association gets a thread of its own, because sealing and flushing block. The channel holds at most
+//! [`QUEUED_PIECES`] pieces, so a slow disk slows the peer instead of filling memory. Success travels back as
+//! [`DurablyStored`], which only custody makes: without it the DICOM node cannot answer C-STORE with success.
+
+use std::sync::Arc;
+
+use beeldbox_custody::{Custody, DurablyStored, IntakeError, IntakeSession};
+use beeldbox_dicom::{AssociationInfo, DimseStatus, InstanceHeader, Intake, IntakeAssociation, Refusal};
+use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::pack::InstanceDescription;
+use beeldbox_protocol::ident::AeTitle;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::Clock;
+
+/// Pieces under way between association and writer: 8 × 256 KiB bounds an association to about 2 MiB.
+const QUEUED_PIECES: usize = 8;
+
+/// Takes instances into custody. One for the whole box.
+pub struct CustodyIntake {
+    custody: Custody,
+    clock: Clock,
+}
+
+impl CustodyIntake {
+    /// Takes into this custody.
+    pub fn new(custody: Custody, clock: Clock) -> Self {
+        CustodyIntake { custody, clock }
+    }
+}
+
+impl Intake for CustodyIntake {
+    type Association = CustodyAssociation;
+
+    async fn open(&self, info: &AssociationInfo) -> Result<CustodyAssociation, Refusal> {
+        let source_ae = info.calling_ae.clone();
+        let session = self.custody.intake(source_ae.clone());
+        let (orders, inbox) = mpsc::channel(QUEUED_PIECES);
+        let clock = Arc::clone(&self.clock);
+        let thread = std::thread::Builder::new().name(format!("intake {}", info.id));
+        match thread.spawn(move || write_instances(session, inbox, clock)) {
+            Ok(_) => Ok(CustodyAssociation { orders, source_ae }),
+            Err(error) => {
+                error!(%error, "no thread for an association");
+                Err(Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "out of threads" })
+            }
+        }
+    }
+}
+
+/// One association's way into custody.
+pub struct CustodyAssociation {
+    orders: mpsc::Sender<Order>,
+    source_ae: AeTitle,
+}
+
+enum Order {
+    Begin(Box<(InstanceDescription, InstanceAttributes)>, oneshot::Sender<Result<(), IntakeError>>),
+    Write(Bytes),
+    Finish(oneshot::Sender<Result<DurablyStored, IntakeError>>),
+    Abandon,
+}
+
+impl IntakeAssociation for CustodyAssociation {
+    type Proof = DurablyStored;
+
+    async fn begin(&mut self, header: InstanceHeader) -> Result<(), Refusal> {
+        let description = InstanceDescription {
+            sop_class: header.sop_class,
+            sop_instance: header.sop_instance,
+            transfer_syntax: header.transfer_syntax,
+            study: header.study,
+            series: header.series,
+            source_ae: self.source_ae.clone(),
+        };
+        let (answer, asked) = oneshot::channel();
+        self.order(Order::Begin(Box::new((description, header.attributes)), answer)).await?;
+        asked.await.map_err(|_| gone())?.map_err(refusal)
+    }
+
+    async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        self.order(Order::Write(chunk)).await
+    }
+
+    async fn finish(&mut self) -> Result<DurablyStored, Refusal> {
+        let (answer, asked) = oneshot::channel();
+        self.order(Order::Finish(answer)).await?;
+        asked.await.map_err(|_| gone())?.map_err(refusal)
+    }
+
+    async fn abandon(&mut self) {
+        if self.order(Order::Abandon).await.is_err() {
+            warn!("the writer of an association ended before it");
+        }
+    }
+
+    /// Dropping the sender ends the thread, which closes the packs.
+    async fn close(self) {}
+}
+
+impl CustodyAssociation {
+    async fn order(&self, order: Order) -> Result<(), Refusal> {
+        self.orders.send(order).await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "storage stopped" }
+}
+
+/// The writer thread. A failed write is remembered until the instance is finished, which then fails: the association
+/// need not wait for every piece.
+fn write_instances(mut session: IntakeSession, mut inbox: mpsc::Receiver<Order>, clock: Clock) {
+    let mut failed: Option<IntakeError> = None;
+    while let Some(order) = inbox.blocking_recv() {
+        match order {
+            Order::Begin(instance, answer) => {
+                failed = None;
+                let result = session.begin(clock(), &instance.0, &instance.1);
+                if answer.send(result).is_err() {
+                    session.abandon();
+                }
+            }
+            Order::Write(piece) => {
+                if failed.is_none()
+                    && let Err(error) = session.write(&piece)
+                {
+                    session.abandon();
+                    failed = Some(error);
+                }
+            }
+            Order::Finish(answer) => {
+                let result = match failed.take() {
+                    Some(error) => Err(error),
+                    None => session.finish(clock()),
+                };
+                // If nobody waits any more the instance stays: it is stored, only nobody was told. The PACS sends it
+                // again and is then told that it is there.
+                if answer.send(result).is_err() {
+                    warn!("an association ended while its instance was being stored");
+                }
+            }
+            Order::Abandon => {
+                failed = None;
+                session.abandon();
+            }
+        }
+    }
+    session.close();
+}
+
+/// What a peer is told. Full disk and failing disk are both "out of resources": the PACS keeps the image and tries
+/// again (PS3.4 Table B.2-1).
+fn refusal(failure: IntakeError) -> Refusal {
+    match failure {
+        IntakeError::OutOfSpace => Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "disk full" },
+        other => {
+            error!(error = %other, "an instance could not be stored");
+            Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "storage failed" }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Reconcile: is this our patient?
+//!
+//! A person confirms (or, where the hospital decided so in the settings, a rule). Only that makes a
+//! [`PatientConfirmed`], and only with it does anything go to the PACS.
+
+use beeldbox_custody::{AuditRecord, Changes, Direction, InboundState, State, TransferRow};
+use beeldbox_protocol::admin::DeclineCode;
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::TransferId;
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::codes::decline_reason;
+use crate::effect::NotNow;
+use crate::inbound::InboundEvent;
+use crate::road::{Road, StepError};
+use crate::worker::{Worked, Worker, until_due};
+
+/// Why a transfer is not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Another Patient ID was asked for than the images carry.
+    #[error("the images carry another Patient ID; putting a local one in its place is not supported yet")]
+    CoercionNotSupported,
+    /// Not now, or storage failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+/// Proof that somebody answered for the identity of the patient of one transfer.
+#[derive(Debug)]
+pub struct PatientConfirmed {
+    transfer: TransferId,
+    by: String,
+}
+
+impl PatientConfirmed {
+    /// A person says that the patient of this transfer is the one that the PACS will file it under.
+    ///
+    /// # Errors
+    /// If another Patient ID is asked for than the images carry.
+    pub fn by_person(
+        row: &TransferRow,
+        patient_id: Option<&Confidential>,
+        person: &str,
+    ) -> Result<Self, ReconcileError> {
+        let carried = row.confidential.as_ref().and_then(|confidential| confidential.patient.id.as_ref());
+        if patient_id.is_some_and(|wanted| !wanted.is_empty() && carried != Some(wanted)) {
+            return Err(ReconcileError::CoercionNotSupported);
+        }
+        Ok(PatientConfirmed { transfer: row.id, by: person.to_owned() })
+    }
+
+    /// The hospital's setting says that transfers are imported as they are.
+    fn by_setting(row: &TransferRow) -> Self {
+        PatientConfirmed { transfer: row.id, by: "setting import.unattended".to_owned() }
+    }
+}
+
+/// Lets an opened transfer go to the PACS.
+///
+/// # Durability
+/// When this returns, the decision survives a power cut and delivery goes on by itself.
+///
+/// # Errors
+/// If the transfer is not open for it, or storage failed.
+pub async fn import(road: &Road, row: &TransferRow, confirmed: PatientConfirmed) -> Result<(), StepError> {
+    if confirmed.transfer != row.id {
+        return Err(NotNow.into());
+    }
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: confirmed.by,
+        action: "import".to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::new("patient confirmed"),
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    road.step_inbound(row, InboundEvent::PatientConfirmed, changes, Vec::new()).await.map(drop)
+}
+
+/// Refuses a transfer; the sender is told why.
+///
+/// # Errors
+/// If it is too late for it, or storage failed.
+pub async fn decline(road: &Road, row: &TransferRow, reason: DeclineCode, by: &str) -> Result<(), StepError> {
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: by.to_owned(),
+        action: "decline".to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::new(format!("{reason:?}")),
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    let tell = serde_json::to_vec(&reason).expect("a code is always JSON");
+    road.step_inbound(row, InboundEvent::Declined(decline_reason(reason)), changes, tell).await.map(drop)
+}
+
+/// Imports without a person, where the setting says so.
+pub struct Unattended {
+    road: Road,
+    changes: watch::Receiver<u64>,
+}
+
+impl Unattended {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        let changes = road.custody.changes();
+        Unattended { road, changes }
+    }
+
+    async fn import_opened(&self) -> Result<(), StepError> {
+        let mut cursor = None;
+        loop {
+            let page = self.road.custody.transfers(Direction::Inbound, cursor, 200).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            cursor = Some(last.cursor);
+            for row in page.iter().filter(|row| matches!(row.state, State::Inbound(InboundState::Opened { .. }))) {
+                import(&self.road, row, PatientConfirmed::by_setting(row)).await?;
+            }
+        }
+    }
+}
+
+impl Worker for Unattended {
+    fn name(&self) -> &'static str {
+        "import"
+    }
+
+    async fn work(&mut self) -> Worked {
+        if self.road.settings.import_unattended
+            && let Err(error) = self.import_opened().await
+        {
+            error!(%error, "an opened transfer could not be imported");
+        }
+        Worked::Idle
+    }
+
+    async fn wait(&mut self) {
+        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+    }
+}

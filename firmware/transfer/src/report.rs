@@ -1,0 +1,189 @@
+//! Report: receipts, refusals and recalls to the portal.
+//!
+//! What has to be told was written into the outbox in the commit of the move that made it true, so a crash cannot
+//! separate the two. Telling is repeated until the portal has it, and telling twice is harmless: the Task shows whether
+//! it was told already.
+
+use std::time::Duration;
+
+use beeldbox_custody::{Changes, CustodyError, OutboxRow};
+use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
+use beeldbox_protocol::envelope::receipt::Receipt;
+use beeldbox_protocol::ident::TransferId;
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, TransferNotice, may_move};
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::effect::Telling;
+use crate::inbound::InboundEvent;
+use crate::portal_client::PortalError;
+use crate::road::{Road, StepError, after};
+use crate::send::chain;
+use crate::worker::{Worked, Worker, backoff};
+
+/// Longest sleep between two looks at the outbox.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Tells the portal what stands in the outbox.
+pub struct Reporter {
+    road: Road,
+    changes: watch::Receiver<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TellError {
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("the message cannot be understood: {0}")]
+    Message(&'static str),
+}
+
+impl From<CustodyError> for TellError {
+    fn from(error: CustodyError) -> Self {
+        TellError::Step(StepError::Custody(error))
+    }
+}
+
+impl Reporter {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        let changes = road.custody.changes();
+        Reporter { road, changes }
+    }
+
+    async fn handle(&self, row: &OutboxRow) -> Result<(), CustodyError> {
+        match self.tell(row).await {
+            Ok(()) => self.road.custody.drop_outbox(row.id).await,
+            Err(TellError::Step(StepError::Custody(error))) => Err(error),
+            Err(TellError::Step(StepError::NotNow(_))) => self.road.custody.drop_outbox(row.id).await,
+            Err(failure @ TellError::Message(_)) => {
+                error!(error = %failure, "a message is left out");
+                self.road.custody.drop_outbox(row.id).await
+            }
+            Err(TellError::Portal(failure)) => {
+                let [jitter] = self.road.random_bytes::<1>();
+                let pause = match &failure {
+                    // Somebody moved in between: look again soon.
+                    PortalError::Conflict => Duration::from_millis(200),
+                    PortalError::Busy { retry_after: Some(pause) } => *pause,
+                    PortalError::Busy { retry_after: None }
+                    | PortalError::Unreachable(_)
+                    | PortalError::Certificate(_)
+                    | PortalError::RefusedUs(_)
+                    | PortalError::NotFound
+                    | PortalError::MissingParts(_)
+                    | PortalError::DigestMismatch
+                    | PortalError::NotUnderstood(_) => backoff(row.attempts, jitter),
+                };
+                warn!(error = %chain(&failure), pause_secs = pause.as_secs(), "the portal was not told");
+                self.road.custody.postpone_outbox(row.id, after(self.road.now(), pause)).await
+            }
+        }
+    }
+
+    async fn tell(&self, row: &OutboxRow) -> Result<(), TellError> {
+        let telling = Telling::from_word(&row.message.kind).ok_or(TellError::Message("unknown kind"))?;
+        let transfer = row.message.transfer.ok_or(TellError::Message("no transfer"))?;
+        let task = match self.road.portal.task(&transfer).await {
+            Ok(task) => task,
+            // The portal forgot it, or never had it: there is nobody to tell.
+            Err(PortalError::NotFound) => return self.told(telling, transfer).await,
+            Err(error) => return Err(error.into()),
+        };
+        let notice = TransferNotice::read(&task).map_err(|_| PortalError::NotUnderstood("not a transfer"))?;
+        if let Some(next) = next_task(telling, &row.message.payload, &notice, task)? {
+            let result = self.road.portal.update_task(&transfer, &next).await;
+            self.road.note_portal(&result);
+            result?;
+        }
+        self.told(telling, transfer).await
+    }
+
+    /// What follows from the portal knowing it.
+    async fn told(&self, telling: Telling, transfer: TransferId) -> Result<(), TellError> {
+        match telling {
+            Telling::ReceiptInPacs => {
+                if let Some(row) = self.road.custody.transfer(transfer).await? {
+                    self.road.step_inbound(&row, InboundEvent::Reported, Changes::default(), Vec::new()).await?;
+                }
+                Ok(())
+            }
+            Telling::ReceiptInCustody | Telling::Decline | Telling::Recall => Ok(()),
+        }
+    }
+}
+
+/// The Task as it should become; nothing if it says so already or cannot any more.
+fn next_task(
+    telling: Telling,
+    payload: &[u8],
+    notice: &TransferNotice,
+    task: Task,
+) -> Result<Option<Task>, TellError> {
+    let (mover, next) = match telling {
+        Telling::ReceiptInCustody | Telling::ReceiptInPacs => {
+            let jws = std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
+            let stage = match telling {
+                Telling::ReceiptInCustody => ReceiptStage::InCustody,
+                Telling::ReceiptInPacs | Telling::Decline | Telling::Recall => ReceiptStage::InPacs,
+            };
+            if notice.receipts.iter().any(|(told, _)| *told == stage) {
+                return Ok(None);
+            }
+            if telling == Telling::ReceiptInPacs && notice.status == TaskStatus::Requested {
+                // Receipt 1 is still on its way: this one waits for it.
+                return Err(PortalError::Conflict.into());
+            }
+            let receipt = Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
+            (Mover::Addressee, task::with_receipt(task, stage, receipt.stored == receipt.of, jws))
+        }
+        Telling::Decline => {
+            let reason: DeclineCode =
+                serde_json::from_slice(payload).map_err(|_| TellError::Message("an unknown reason"))?;
+            (Mover::Addressee, task::rejected(task, reason))
+        }
+        Telling::Recall => (Mover::Sender, task::recalled(task)),
+    };
+    let to = TaskStatus::from_code(&next.status).ok_or(TellError::Message("unknown status"))?;
+    Ok(may_move(mover, notice.status, to).then_some(next))
+}
+
+impl Worker for Reporter {
+    fn name(&self) -> &'static str {
+        "report"
+    }
+
+    async fn work(&mut self) -> Worked {
+        let due = match self.road.custody.due_outbox(self.road.now(), 50).await {
+            Ok(due) => due,
+            Err(error) => {
+                error!(%error, "the outbox cannot be read");
+                return Worked::Idle;
+            }
+        };
+        for row in &due {
+            if let Err(error) = self.handle(row).await {
+                error!(%error, "the outbox cannot be written");
+                return Worked::Idle;
+            }
+            if self.road.stop.is_cancelled() {
+                break;
+            }
+        }
+        if due.is_empty() { Worked::Idle } else { Worked::More }
+    }
+
+    async fn wait(&mut self) {
+        let next = self.road.custody.next_outbox_due().await.ok().flatten();
+        let sleep = next.map_or(LOOK_AGAIN, |at| {
+            Duration::try_from(at.duration_since(self.road.now())).unwrap_or_default().min(LOOK_AGAIN)
+        });
+        tokio::select! {
+            () = tokio::time::sleep(sleep.max(Duration::from_millis(20))) => {}
+            changed = self.changes.changed() => if changed.is_err() { tokio::time::sleep(LOOK_AGAIN).await },
+        }
+    }
+}

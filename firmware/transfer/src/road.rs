@@ -1,0 +1,275 @@
+//! What every worker holds: custody, the portal, the keys of this box, clock and randomness, and the settings of the
+//! two journeys. And the one way to take a step: ask the machine, then commit the move with all its effects.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use beeldbox_custody::{
+    Changes, Custody, CustodyError, HoldReason, InboundState, OutboundState, OutboxMessage, State, TransferRow,
+    WaitReason,
+};
+use beeldbox_dicom::PeerNode;
+use beeldbox_protocol::envelope::jws::OrganisationSigner;
+use beeldbox_protocol::envelope::recipient::RecipientIdentity;
+use beeldbox_protocol::envelope::trust::TrustAnchors;
+use beeldbox_protocol::ident::AeTitle;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::directory::DirectoryCopy;
+use crate::effect::{Effect, Verdict};
+use crate::inbound::{self, InboundEvent};
+use crate::outbound::{self, OutboundEvent};
+use crate::portal_client::{Disposition, PortalClient, PortalError};
+use crate::{Clock, Random, worker};
+
+/// Pause after a step that the machine or the ledger refused.
+const STEP_FAILED_PAUSE: Duration = Duration::from_secs(30);
+
+/// Settings of the two journeys. All have been validated.
+#[derive(Debug, Clone)]
+pub struct RoadSettings {
+    /// Our AE title, as we call the PACS.
+    pub ae_title: AeTitle,
+    /// The local PACS.
+    pub pacs: PeerNode,
+    /// A study is closed after so long without a new instance.
+    pub quiet_time: Duration,
+    /// How long a sent or delivered study is kept before it is erased.
+    pub keep_for: Duration,
+    /// How long an addressee may collect a transfer.
+    pub valid_for: Duration,
+    /// Pause between two looks at the directory.
+    pub directory_interval: Duration,
+    /// Whether an opened transfer is imported without a person. Only where the hospital decided so.
+    pub import_unattended: bool,
+}
+
+/// What is known of the portal or the PACS: when it last answered, and what was wrong at the last attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Last answer.
+    pub last_answer_at: Option<Timestamp>,
+    /// Last trouble, in words, if the last attempt failed.
+    pub trouble: Option<String>,
+}
+
+/// What every worker holds. Cheap to clone.
+#[derive(Clone)]
+pub struct Road(Arc<RoadParts>);
+
+/// The parts of a [`Road`].
+pub struct RoadParts {
+    /// Packs and ledger.
+    pub custody: Custody,
+    /// The portal.
+    pub portal: PortalClient,
+    /// The key of our organisation that signs letters, receipts and our recipient key.
+    pub signer: OrganisationSigner,
+    /// The key that opens letters to us.
+    pub identity: RecipientIdentity,
+    /// Whom we believe.
+    pub anchors: TrustAnchors,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Settings.
+    pub settings: RoadSettings,
+    /// The copy of the national directory.
+    pub directory: DirectoryCopy,
+    /// How the portal is.
+    pub portal_health: RwLock<Health>,
+    /// How the PACS is.
+    pub pacs_health: RwLock<Health>,
+    /// Asked to stop.
+    pub stop: CancellationToken,
+}
+
+impl std::ops::Deref for Road {
+    type Target = RoadParts;
+
+    fn deref(&self) -> &RoadParts {
+        &self.0
+    }
+}
+
+/// A step was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The machine does not allow it now.
+    #[error(transparent)]
+    NotNow(#[from] crate::effect::NotNow),
+    /// Another move came first, or storage failed.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+}
+
+impl Road {
+    /// Puts the parts together.
+    pub fn new(parts: RoadParts) -> Self {
+        Road(Arc::new(parts))
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Fresh random bytes.
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes).expect("the random source of the box works");
+        bytes
+    }
+
+    /// Takes a step of an outbound transfer. Gives the new state, or nothing if the event brought nothing new.
+    ///
+    /// # Durability
+    /// The move and its effects are committed together when this returns.
+    ///
+    /// # Errors
+    /// If the machine does not allow it, another move came first, or storage failed.
+    pub async fn step_outbound(
+        &self,
+        row: &TransferRow,
+        event: OutboundEvent,
+        changes: Changes,
+    ) -> Result<Option<OutboundState>, StepError> {
+        let State::Outbound(from) = &row.state else { return Err(crate::effect::NotNow.into()) };
+        let now = self.now();
+        match outbound::step(from, event, now)? {
+            Verdict::Stay => Ok(None),
+            Verdict::Move(to, effects) => {
+                let changes = self.with_effects(row, &effects, changes, Vec::new(), now);
+                self.custody.advance(row.id, row.state.clone(), State::Outbound(to.clone()), changes, now).await?;
+                info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "outbound transfer moved");
+                Ok(Some(to))
+            }
+        }
+    }
+
+    /// Takes a step of an inbound transfer; `tell` is what the move tells the portal, if it tells anything. Otherwise as [`Road::step_outbound`].
+    ///
+    /// # Errors
+    /// As [`Road::step_outbound`].
+    pub async fn step_inbound(
+        &self,
+        row: &TransferRow,
+        event: InboundEvent,
+        changes: Changes,
+        tell: Vec<u8>,
+    ) -> Result<Option<InboundState>, StepError> {
+        let State::Inbound(from) = &row.state else { return Err(crate::effect::NotNow.into()) };
+        let now = self.now();
+        match inbound::step(from, event, now)? {
+            Verdict::Stay => Ok(None),
+            Verdict::Move(to, effects) => {
+                let changes = self.with_effects(row, &effects, changes, tell, now);
+                self.custody.advance(row.id, row.state.clone(), State::Inbound(to.clone()), changes, now).await?;
+                info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "inbound transfer moved");
+                Ok(Some(to))
+            }
+        }
+    }
+
+    fn with_effects(
+        &self,
+        row: &TransferRow,
+        effects: &[Effect],
+        mut changes: Changes,
+        tell: Vec<u8>,
+        now: Timestamp,
+    ) -> Changes {
+        for effect in effects {
+            match effect {
+                Effect::WorkAt(at) => changes.due_at = Some(*at),
+                Effect::LookAgain => {}
+                Effect::EraseAfterKeeping => changes.due_at = Some(after(now, self.settings.keep_for)),
+                Effect::Tell(telling) => changes.outbox.push(OutboxMessage {
+                    kind: telling.as_str().to_owned(),
+                    transfer: Some(row.id),
+                    payload: tell.clone(),
+                    due_at: now,
+                }),
+            }
+        }
+        changes
+    }
+
+    /// Lets a transfer wait for what may get better by itself, or holds it for a person.
+    pub async fn wait_or_hold(&self, row: &TransferRow, disposition: Disposition) {
+        let result = match disposition {
+            Disposition::Retry(reason, pause) => {
+                let [jitter] = self.random_bytes::<1>();
+                let pause = pause.unwrap_or_else(|| worker::backoff(row.attempts, jitter));
+                info!(transfer = %row.id, reason = reason.as_str(), pause_secs = pause.as_secs(), "transfer waits");
+                self.custody.set_waiting(row.id, reason, None, after(self.now(), pause), self.now()).await.map_err(StepError::from)
+            }
+            Disposition::Hold(reason) => self.hold(row, reason).await,
+        };
+        if let Err(error) = result {
+            self.step_failed(row, &error).await;
+        }
+    }
+
+    /// Holds a transfer until a person looks.
+    ///
+    /// # Errors
+    /// As [`Road::step_outbound`].
+    pub async fn hold(&self, row: &TransferRow, reason: HoldReason) -> Result<(), StepError> {
+        warn!(transfer = %row.id, reason = reason.as_str(), "transfer held: a person must look");
+        match &row.state {
+            State::Outbound(_) => {
+                self.step_outbound(row, OutboundEvent::MustHold(reason), Changes::default()).await.map(drop)
+            }
+            State::Inbound(_) => {
+                self.step_inbound(row, InboundEvent::MustHold(reason), Changes::default(), Vec::new()).await.map(drop)
+            }
+        }
+    }
+
+    /// A step that did not happen: another move came first (harmless, the ledger is looked at again), or storage failed
+    /// (the daemon ends and recovers).
+    pub async fn step_failed(&self, row: &TransferRow, failure: &StepError) {
+        match failure {
+            StepError::Custody(CustodyError::Stale) => return info!(transfer = %row.id, "another move came first"),
+            StepError::NotNow(_) => info!(transfer = %row.id, "this step is not possible now"),
+            StepError::Custody(error) => error!(transfer = %row.id, %error, "the ledger did not take a move"),
+        }
+        // Otherwise it would be due again at once, for ever.
+        let later = after(self.now(), STEP_FAILED_PAUSE);
+        if let Err(error) = self.custody.set_due(row.id, Some(later)).await {
+            error!(transfer = %row.id, %error, "the ledger cannot postpone a transfer");
+        }
+    }
+
+    /// Notes how the portal answered, for the status page.
+    pub fn note_portal<T>(&self, result: &Result<T, PortalError>) {
+        note(&self.portal_health, self.now(), result);
+    }
+
+    /// Notes how the PACS answered, for the status page.
+    pub fn note_pacs<T, E: std::error::Error>(&self, result: &Result<T, E>) {
+        note(&self.pacs_health, self.now(), result);
+    }
+}
+
+fn note<T, E: std::error::Error>(health: &RwLock<Health>, now: Timestamp, result: &Result<T, E>) {
+    let mut health = health.write().expect("nobody panics while holding this lock");
+    match result {
+        Ok(_) => *health = Health { last_answer_at: Some(now), trouble: None },
+        Err(error) => health.trouble = Some(error.to_string()),
+    }
+}
+
+/// A moment so much later; far beyond any clock it is the end of time.
+pub fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// What a transfer that stands still for this reason waits for, as a retry without a set pause.
+pub fn retry(reason: WaitReason) -> Disposition {
+    Disposition::Retry(reason, None)
+}

@@ -1,0 +1,346 @@
+//! Send: parts as they are, then the letter, then one commit at the portal.
+//!
+//! ```text
+//!   Addressed ─► cut packs into parts ─► verify the recipient again ─► sign and seal the letter ─► commit: Sending
+//!   Sending   ─► draft Task ─► ask what is missing ─► send it ─► letter ─► commit the Task ─► Accepted
+//! ```
+//!
+//! From `Sending` on the letter's bytes are frozen: every retry sends the same. The portal's own list of what is
+//! missing is the truth, our counter is for people; so resuming after anything is "send what is missing".
+
+use std::collections::HashSet;
+
+use beeldbox_custody::{
+    AddresseeSnapshot, Changes, CollectionId, CustodyError, HoldReason, InstanceRow, KnownKey, OutboundState, PartRow, ReadError,
+    State, TransferConfidential, TransferRow, WaitReason,
+};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::envelope::letter::{
+    self, Letter, LetterError, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
+};
+use beeldbox_protocol::envelope::trust::TrustError;
+use beeldbox_protocol::ident::Digest;
+use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::address::{AddressError, endpoint_of, look_up};
+use crate::outbound::OutboundEvent;
+use crate::portal_client::{Disposition, PortalError};
+use crate::road::{Road, StepError, after, retry};
+use crate::worker::{Worked, Worker, until_due};
+
+/// Parts under way at once. Four hide the round trip on a line of 100 Mbit/s and 50 ms; 4 × 8 MiB bounds the memory.
+const PARALLEL_PARTS: usize = 4;
+
+/// Instances read from the ledger at once.
+const INSTANCE_PAGE: u32 = 1000;
+
+/// Digests asked about in one question.
+const MISSING_PAGE: usize = 1000;
+
+/// Sends what is due.
+pub struct Sender {
+    road: Road,
+    changes: watch::Receiver<u64>,
+}
+
+/// Why a unit of sending did not succeed.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Portal(#[from] PortalError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("the addressee cannot be sent to")]
+    Address(#[source] AddressError),
+    #[error("the letter cannot be sealed")]
+    Letter(#[source] LetterError),
+    #[error("the partner has another key than before")]
+    KeyChanged,
+    #[error("sealed bytes cannot be read back")]
+    Read(#[from] ReadError),
+    #[error("the row lacks what its state needs")]
+    Incomplete,
+    #[error("asked to stop")]
+    Stopping,
+}
+
+impl From<CustodyError> for SendError {
+    fn from(error: CustodyError) -> Self {
+        SendError::Step(StepError::Custody(error))
+    }
+}
+
+impl Sender {
+    /// For this road.
+    pub fn new(road: Road) -> Self {
+        let changes = road.custody.changes();
+        Sender { road, changes }
+    }
+
+    async fn handle(&self, row: &TransferRow, result: Result<(), SendError>) {
+        let Err(failure) = result else { return };
+        let disposition = match &failure {
+            SendError::Stopping => return,
+            SendError::Portal(portal) => portal.disposition(),
+            SendError::Step(step) => return self.road.step_failed(row, step).await,
+            SendError::KeyChanged => Disposition::Hold(HoldReason::RecipientKeyChanged),
+            SendError::Address(address) => match address {
+                AddressError::NotVerified(TrustError::Expired) => Disposition::Hold(HoldReason::CertificateExpired),
+                AddressError::NotVerified(_) | AddressError::Ourselves => {
+                    Disposition::Hold(HoldReason::RecipientNotVerified)
+                }
+                // The directory may be behind; it is asked again before a person is.
+                AddressError::UnknownAddressee | AddressError::CannotReceive => retry(WaitReason::OtherHospital),
+                AddressError::NotAcknowledged(_) | AddressError::NothingToSend => retry(WaitReason::Technician),
+                AddressError::Step(step) => return self.road.step_failed(row, step).await,
+            },
+            SendError::Letter(_) | SendError::Incomplete => Disposition::Hold(HoldReason::RecipientNotVerified),
+            SendError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
+        };
+        warn!(transfer = %row.id, error = %chain(&failure), "sending did not succeed");
+        self.road.wait_or_hold(row, disposition).await;
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl Worker for Sender {
+    fn name(&self) -> &'static str {
+        "send"
+    }
+
+    async fn work(&mut self) -> Worked {
+        let due = match self.road.custody.due(self.road.now(), 200).await {
+            Ok(due) => due,
+            Err(error) => {
+                error!(%error, "the ledger cannot be asked what is due");
+                return Worked::Idle;
+            }
+        };
+        for row in &due {
+            let State::Outbound(state) = &row.state else { continue };
+            let result = match state {
+                OutboundState::Addressed { .. } => freeze(&self.road, row).await,
+                OutboundState::Sending { .. } => upload(&self.road, row).await,
+                OutboundState::Collecting
+                | OutboundState::Queued { .. }
+                | OutboundState::Accepted { .. }
+                | OutboundState::Fetched { .. }
+                | OutboundState::Delivered { .. }
+                | OutboundState::Erased { .. }
+                | OutboundState::Held { .. }
+                | OutboundState::Recalled { .. }
+                | OutboundState::Declined { .. }
+                | OutboundState::Expired { .. }
+                | OutboundState::Failed { .. } => continue,
+            };
+            self.handle(row, result).await;
+            return Worked::More;
+        }
+        Worked::Idle
+    }
+
+    async fn wait(&mut self) {
+        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+    }
+}
+
+/// Addressed → Sending: parts cut, recipient verified, letter signed and sealed.
+async fn freeze(road: &Road, row: &TransferRow) -> Result<(), SendError> {
+    let (Some(collection), Some(snapshot)) = (row.collection, &row.addressee) else {
+        return Err(SendError::Incomplete);
+    };
+    let (addressee, recipient) = look_up(road, &snapshot.id).map_err(SendError::Address)?;
+    let endpoint = endpoint_of(&addressee);
+    let key_id = recipient.key_id().to_string();
+    match road.custody.known_key(&addressee.ura, &endpoint).await? {
+        Some(known) if known.key_id != key_id => return Err(SendError::KeyChanged),
+        Some(_) => {}
+        None => {
+            let (ura, key_id) = (addressee.ura.clone(), key_id.clone());
+            let key = KnownKey { ura, endpoint, key_id, first_seen_at: road.now(), confirmed_by: None };
+            road.custody.remember_key(key).await?;
+        }
+    }
+    let parts = road.custody.make_parts(collection, PART_LEN).await?;
+    let letter = write_letter(road, row, collection, snapshot, &parts).await?;
+    let sealed = letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(SendError::Letter)?;
+    let parts_total = u32::try_from(parts.len()).map_err(|_| SendError::Incomplete)?;
+    let addressee = Some(AddresseeSnapshot { key_id, ..snapshot.clone() });
+    let changes = Changes { letter: Some(sealed), addressee, ..Changes::default() };
+    road.step_outbound(row, OutboundEvent::LetterFrozen { parts_total }, changes).await?;
+    Ok(())
+}
+
+async fn write_letter(
+    road: &Road,
+    row: &TransferRow,
+    collection: CollectionId,
+    addressee: &AddresseeSnapshot,
+    parts: &[PartRow],
+) -> Result<Letter, SendError> {
+    let TransferConfidential { note, reply_contact, patient, summaries, .. } =
+        row.confidential.clone().ok_or(SendError::Incomplete)?;
+    let mut packs = Vec::new();
+    for pack in road.custody.packs(collection).await? {
+        let own = parts.iter().filter(|part| part.pack == pack.id);
+        packs.push(ListedPack {
+            id: pack.id,
+            key: road.custody.pack_key(pack.id).await?,
+            len: pack.len_bytes,
+            parts: own.map(|part| ListedPart { sha256: part.digest, len: part.len }).collect(),
+        });
+    }
+    let mut instances: Vec<ListedInstance> = Vec::new();
+    let mut after_row = None;
+    loop {
+        let page = road.custody.instances(collection, after_row, INSTANCE_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after_row = Some(last.id);
+        for instance in &page {
+            let pack = packs.iter().position(|pack| pack.id == instance.pack).ok_or(SendError::Incomplete)?;
+            instances.push(listed(instance, u32::try_from(pack).map_err(|_| SendError::Incomplete)?));
+        }
+    }
+    let now = road.now();
+    let sender = Party {
+        ura: road.signer.ura().clone(),
+        organisation: road.signer.name().to_owned(),
+        department: None,
+        addressee: None,
+    };
+    Ok(Letter {
+        v: 1,
+        transfer: row.id,
+        sender,
+        addressee: Party {
+            ura: addressee.ura.clone(),
+            organisation: addressee.name.clone(),
+            department: addressee.department.clone(),
+            addressee: Some(addressee.id.clone()),
+        },
+        written_at: now,
+        valid_until: after(now, road.settings.valid_for),
+        urgent: row.urgent,
+        patient,
+        studies: summaries,
+        note: filled(note),
+        reply_contact: filled(reply_contact),
+        instances,
+        packs,
+    })
+}
+
+fn filled(text: Confidential) -> Option<Confidential> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn listed(instance: &InstanceRow, pack: u32) -> ListedInstance {
+    ListedInstance {
+        class: instance.sop_class.clone(),
+        instance: instance.sop_instance.clone(),
+        study: instance.study.clone(),
+        series: instance.series.clone(),
+        syntax: instance.transfer_syntax.clone(),
+        size: instance.size_bytes,
+        sha256: instance.digest,
+        pack,
+        frame: instance.frame_index,
+        at: instance.frame_offset,
+        sealed: instance.frame_len,
+    }
+}
+
+/// Sending → Accepted: whatever the portal misses, the letter, the commit.
+async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
+    let (Some(collection), Some(addressee)) = (row.collection, &row.addressee) else {
+        return Err(SendError::Incomplete);
+    };
+    let letter = road.custody.letter(row.id).await?.ok_or(SendError::Incomplete)?;
+    let parts = road.custody.parts(collection).await?;
+    let draft = NewTransfer {
+        transfer: row.id,
+        sender: road.signer.ura().clone(),
+        addressee_ura: addressee.ura.clone(),
+        addressee: addressee.id.clone(),
+        urgent: row.urgent,
+        at: row.created_at,
+        valid_until: after(row.created_at, road.settings.valid_for),
+    };
+    let created = road.portal.create_task(&row.id, &draft.draft()).await;
+    road.note_portal(&created);
+    created?;
+    send_missing_parts(road, row, &parts).await?;
+    road.portal.put_letter(&row.id, Bytes::from(letter)).await?;
+    commit(road, row, &parts).await
+}
+
+async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
+    let mut missing: HashSet<Digest> = HashSet::new();
+    let digests: Vec<Digest> = parts.iter().map(|part| part.digest).collect();
+    for page in digests.chunks(MISSING_PAGE) {
+        missing.extend(road.portal.missing_parts(&row.id, page.to_vec()).await?);
+    }
+    let mut done = parts.iter().filter(|part| !missing.contains(&part.digest)).count();
+    let mut row = row.clone();
+    progress(road, &mut row, done).await?;
+    let transfer = row.id;
+    let to_send: Vec<PartRow> = parts.iter().filter(|part| missing.contains(&part.digest)).cloned().collect();
+    let uploads = to_send.into_iter().map(|part| {
+        let road = road.clone();
+        async move {
+            let bytes = road.custody.read_part(&part).await?;
+            road.portal.put_part(&transfer, &part.digest, bytes).await.map_err(SendError::from)
+        }
+    });
+    let mut uploads = stream::iter(uploads).buffer_unordered(PARALLEL_PARTS);
+    while let Some(result) = uploads.next().await {
+        result?;
+        done += 1;
+        progress(road, &mut row, done).await?;
+        if road.stop.is_cancelled() {
+            return Err(SendError::Stopping);
+        }
+    }
+    Ok(())
+}
+
+/// Notes progress for people. The row in hand follows, so that the next move names the state it is in.
+async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(), SendError> {
+    let parts_done = u32::try_from(done).map_err(|_| SendError::Incomplete)?;
+    if let Some(state) = road.step_outbound(row, OutboundEvent::PartsSent { parts_done }, Changes::default()).await? {
+        row.state = State::Outbound(state);
+    }
+    Ok(())
+}
+
+async fn commit(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
+    let now_there = road.portal.task(&row.id).await?;
+    let status = TaskStatus::from_code(&now_there.status).ok_or(PortalError::NotUnderstood("unknown status"))?;
+    if status == TaskStatus::Draft {
+        let entries: Vec<PartEntry> =
+            parts.iter().map(|part| PartEntry { digest: part.digest, len: part.len }).collect();
+        road.portal.update_task(&row.id, &task::commit(now_there, &entries)).await?;
+    }
+    let task = road.portal.task(&row.id).await?;
+    let notice = TransferNotice::read(&task).map_err(|_| PortalError::NotUnderstood("not a transfer"))?;
+    let row = road.custody.transfer(row.id).await?.ok_or(SendError::Incomplete)?;
+    let changes = Changes { task: Some((row.id.to_string(), notice.version)), ..Changes::default() };
+    road.step_outbound(&row, OutboundEvent::PortalAccepted, changes).await?;
+    Ok(())
+}

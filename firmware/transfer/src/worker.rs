@@ -1,0 +1,105 @@
+//! The shape that all workers share: one unit of work, then wait for more.
+//!
+//! *work* does one unit and is allowed to finish; *wait* may be dropped at any moment and changes nothing. A worker is
+//! asked to stop between units, and long units look at the same token between their pieces. Whatever it leaves undone
+//! stands in the ledger and is taken up after the next start.
+
+use std::future::Future;
+use std::time::Duration;
+
+use beeldbox_custody::Custody;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span};
+
+use crate::Clock;
+
+/// Longest sleep of a worker whose work comes by time: clocks are set, and a woken machine must not wait for long.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// What a unit of work came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worked {
+    /// There may be more at once.
+    More,
+    /// There is nothing to do now.
+    Idle,
+}
+
+/// A background activity.
+pub trait Worker: Send + 'static {
+    /// Its name in the log.
+    fn name(&self) -> &'static str;
+
+    /// Does one unit. Errors are handled inside: they become states, never silence.
+    fn work(&mut self) -> impl Future<Output = Worked> + Send;
+
+    /// Waits until there may be work.
+    ///
+    /// # Cancellation
+    /// May be dropped at any moment.
+    fn wait(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Runs a worker until it is asked to stop.
+pub fn spawn<W: Worker>(mut worker: W, stop: CancellationToken) -> JoinHandle<()> {
+    let span = info_span!("worker", name = worker.name());
+    tokio::spawn(
+        async move {
+            while !stop.is_cancelled() {
+                if worker.work().await == Worked::Idle {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = worker.wait() => {}
+                    }
+                }
+            }
+            debug!("stopped");
+        }
+        .instrument(span),
+    )
+}
+
+/// Waits until the ledger changed, or the next due time came.
+///
+/// # Cancellation
+/// May be dropped at any moment.
+pub async fn until_due(custody: &Custody, clock: &Clock, changes: &mut tokio::sync::watch::Receiver<u64>) {
+    let next = custody.next_due().await.ok().flatten();
+    let sleep = match next {
+        Some(at) => Duration::try_from(at.duration_since(clock())).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP),
+        None => LONGEST_SLEEP,
+    };
+    // Due work that a worker could not take is not its own: it must not spin on it.
+    let sleep = sleep.max(Duration::from_millis(20));
+    tokio::select! {
+        () = tokio::time::sleep(sleep) => {}
+        changed = changes.changed() => {
+            if changed.is_err() {
+                // Custody is closing; the stop token follows.
+                tokio::time::sleep(LONGEST_SLEEP).await;
+            }
+        }
+    }
+}
+
+/// The pause before the next attempt: doubling from two seconds to ten minutes, with up to a quarter of jitter so that
+/// the boxes of a country do not return all at once after an outage. `random` is a fresh random byte.
+pub fn backoff(attempts: u32, random: u8) -> Duration {
+    let base = Duration::from_secs(2).saturating_mul(1 << attempts.min(9)).min(Duration::from_secs(600));
+    base + base.mul_f64(f64::from(random) / 255.0 / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_and_is_bounded() {
+        assert_eq!(backoff(0, 0), Duration::from_secs(2));
+        assert_eq!(backoff(3, 0), Duration::from_secs(16));
+        assert_eq!(backoff(40, 0), Duration::from_secs(600));
+        assert_eq!(backoff(40, 255), Duration::from_secs(750));
+        assert!((0..40).all(|n| backoff(n, 0) <= backoff(n + 1, 0)));
+    }
+}
