@@ -98,7 +98,10 @@ pub(crate) struct Requested<S> {
 }
 
 /// Opens the connection.
-pub(crate) async fn connect(node: &PeerNode, limits: &AssociationLimits) -> Result<TcpStream, AssociateError> {
+pub(crate) async fn connect(
+    node: &PeerNode,
+    limits: &AssociationLimits,
+) -> Result<TcpStream, AssociateError> {
     let stream = tokio::time::timeout(limits.connect, TcpStream::connect(node.address.as_str()))
         .await
         .map_err(|_| AssociateError::ConnectTimeout)?
@@ -122,7 +125,8 @@ where
     if contexts.len() > MOST_CONTEXTS {
         return Err(AssociateError::TooManyContexts { count: contexts.len() });
     }
-    let numbered: Vec<(u8, &(SopClassUid, TransferSyntaxUid))> = (1..=u8::MAX).step_by(2).zip(contexts).collect();
+    let numbered: Vec<(u8, &(SopClassUid, TransferSyntaxUid))> =
+        (1..=u8::MAX).step_by(2).zip(contexts).collect();
     let request = Pdu::AssociationRQ(AssociationRQ {
         protocol_version: 1,
         calling_ae_title: calling.to_string(),
@@ -141,7 +145,8 @@ where
     let timers = Timers { idle: limits.artim, progress: limits.progress, response: limits.response };
     let mut wire = Wire::new(stream, timers, None);
     wire.send(&pdu::encode(&request)?).await?;
-    let answer = tokio::time::timeout(limits.artim, wire.next(Wait::Idle)).await.map_err(|_| WireError::Silent)?;
+    let answer =
+        tokio::time::timeout(limits.artim, wire.next(Wait::Idle)).await.map_err(|_| WireError::Silent)?;
     let accept = match answer {
         Ok(Incoming::AssociateAccept(bytes)) => pdu::decode_accept(&bytes),
         Ok(Incoming::AssociateReject { result, source, reason }) => {

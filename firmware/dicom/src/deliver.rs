@@ -195,7 +195,8 @@ async fn transmit<S: AsyncRead + AsyncWrite + Unpin>(
     instance: &OutgoingInstance,
     source: &mut impl OutgoingSource,
 ) -> Result<(), StoreError> {
-    let command = dimse::store_request(message_id, instance.sop_class.as_str(), instance.sop_instance.as_str());
+    let command =
+        dimse::store_request(message_id, instance.sop_class.as_str(), instance.sop_instance.as_str());
     let mut framer = Framer::new(context, open.peer_limit, &command);
     while let Some(mut chunk) = source.next_chunk().await.map_err(StoreError::Source)? {
         while !chunk.is_empty() {
@@ -270,7 +271,8 @@ async fn response<S: AsyncRead + AsyncWrite + Unpin>(
     message_id: u16,
 ) -> Result<StoreOutcome, StoreError> {
     let command = answer(open, message_id, dimse::C_STORE_RSP).await?;
-    let status = command.status().ok_or(StoreError::Wire(WireError::Malformed("a response without a status")))?;
+    let status =
+        command.status().ok_or(StoreError::Wire(WireError::Malformed("a response without a status")))?;
     Ok(StoreOutcome { status, comment: command.error_comment() })
 }
 
@@ -286,7 +288,9 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             // A response may take longer than the progress timer allows; the limit around this loop is its own.
             let piece = match open.wire.next(Wait::Response).await.map_err(StoreError::Wire)? {
                 Incoming::Piece(piece) if piece.kind == PdvKind::Command => piece,
-                Incoming::Abort { source, reason } => return Err(StoreError::Aborted { source_code: source, reason }),
+                Incoming::Abort { source, reason } => {
+                    return Err(StoreError::Aborted { source_code: source, reason });
+                }
                 Incoming::Piece(_)
                 | Incoming::AssociateRequest(_)
                 | Incoming::AssociateAccept(_)
@@ -313,3 +317,7 @@ pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     }
     Ok(command)
 }
+
+#[cfg(test)]
+#[path = "deliver_tests.rs"]
+mod tests;

@@ -60,7 +60,9 @@ impl Command {
             }
         }
         let mut command = Command { elements, field: 0, has_data_set: false };
-        command.field = command.number(COMMAND_FIELD).ok_or(WireError::Malformed("command set without a command field"))?;
+        command.field = command
+            .number(COMMAND_FIELD)
+            .ok_or(WireError::Malformed("command set without a command field"))?;
         // Absent means none: nobody who sends a data set leaves the announcement out.
         command.has_data_set = command.number(DATA_SET_TYPE).is_some_and(|kind| kind != NO_DATA_SET);
         Ok(command)

@@ -245,3 +245,7 @@ impl<I: Intake> Connection<I> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

@@ -248,9 +248,7 @@ pub(crate) fn own_user_variables() -> Vec<UserVariableItem> {
     ]
 }
 
-fn decide(
-    proposed: &PresentationContextProposed,
-) -> Result<AgreedContext, PresentationContextResultReason> {
+fn decide(proposed: &PresentationContextProposed) -> Result<AgreedContext, PresentationContextResultReason> {
     let unsupported = PresentationContextResultReason::AbstractSyntaxNotSupported;
     let abstract_syntax: SopClassUid = proposed.abstract_syntax.parse().map_err(|_| unsupported.clone())?;
     let service = service_of(abstract_syntax.as_str()).ok_or(unsupported)?;
@@ -285,7 +283,9 @@ fn answer_user_variables(request: &AssociationRQ) -> Vec<UserVariableItem> {
     for item in &request.user_variables {
         match item {
             // Asynchronous operations window: one operation at a time in both directions (PS3.7 annex D.3.3.3).
-            UserVariableItem::Unknown(0x53, _) => answer.push(UserVariableItem::Unknown(0x53, vec![0, 1, 0, 1])),
+            UserVariableItem::Unknown(0x53, _) => {
+                answer.push(UserVariableItem::Unknown(0x53, vec![0, 1, 0, 1]))
+            }
             // Role selection: we are the SCP of everything, so the requestor may be SCU only (PS3.7 annex D.3.3.4).
             UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if service_of(uid).is_some() => {
                 let granted = RequestorRoles { scu: roles.scu, scp: false };
@@ -315,6 +315,11 @@ fn implementation(user_variables: &[UserVariableItem]) -> Option<String> {
     let class = user_variables.iter().find_map(|item| {
         if let UserVariableItem::ImplementationClassUID(uid) = item { Some(uid) } else { None }
     });
-    let text: String = version.or(class)?.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect();
+    let text: String =
+        version.or(class)?.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect();
     (!text.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+#[path = "negotiate_tests.rs"]
+mod tests;

@@ -164,7 +164,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     self.fill(Wait::Progress).await?;
                     continue;
                 }
-                let length = usize::try_from(pdv.left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
+                let length =
+                    usize::try_from(pdv.left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
                 let chunk = self.buffer.split_to(length).freeze();
                 pdv.left -= u32::try_from(length).map_err(|_| WireError::Malformed("impossible length"))?;
                 let ends = pdv.left == 0;
@@ -248,7 +249,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let length = u32::from_be_bytes([self.buffer[2], self.buffer[3], self.buffer[4], self.buffer[5]]);
         match kind {
             0x01 | 0x02 if length > LARGEST_CONTROL_PDU => return Err(WireError::ControlTooLarge { length }),
-            0x03 | 0x05 | 0x06 | 0x07 if length != 4 => return Err(WireError::Malformed("control PDU of wrong length")),
+            0x03 | 0x05 | 0x06 | 0x07 if length != 4 => {
+                return Err(WireError::Malformed("control PDU of wrong length"));
+            }
             0x01..=0x03 | 0x05..=0x07 => {}
             unknown => return Err(WireError::UnknownType(unknown)),
         }
@@ -265,6 +268,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             0x06 => Incoming::ReleaseReply,
             _ => Incoming::Abort { source: pdu[8], reason: pdu[9] },
         })
+    }
+
+    /// Whether the last piece ended its PDV.
+    #[cfg(test)]
+    pub(crate) fn is_between_values(&self) -> bool {
+        self.open.is_none()
     }
 
     /// One read.
@@ -346,7 +355,8 @@ pub(crate) fn decode_accept(pdu: &Bytes) -> Result<AssociationAC, WireError> {
 /// Encodes an association PDU.
 pub(crate) fn encode(pdu: &Pdu) -> Result<Vec<u8>, WireError> {
     let mut bytes = Vec::with_capacity(4096);
-    dicom_ul::pdu::write_pdu(&mut bytes, pdu).map_err(|_| WireError::Malformed("our own PDU cannot be encoded"))?;
+    dicom_ul::pdu::write_pdu(&mut bytes, pdu)
+        .map_err(|_| WireError::Malformed("our own PDU cannot be encoded"))?;
     Ok(bytes)
 }
 
@@ -374,3 +384,7 @@ fn with_transfer_syntax_in_refused_contexts(pdu: &[u8]) -> Vec<u8> {
     }
     repaired
 }
+
+#[cfg(test)]
+#[path = "pdu_tests.rs"]
+pub(crate) mod tests;

@@ -46,7 +46,8 @@ pub trait Intake: Send + Sync + 'static {
 
     /// An association was agreed on. A refusal becomes A-ASSOCIATE-RJ: transient, unless it is
     /// [`DimseStatus::NOT_AUTHORIZED`].
-    fn open(&self, info: &AssociationInfo) -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
+    fn open(&self, info: &AssociationInfo)
+    -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
 }
 
 /// The taker's side of one association. Calls come one after another.
@@ -162,8 +163,10 @@ where
     /// One message: command set, data set if there is one, response.
     async fn message(&mut self) -> Result<(), Interrupted> {
         let (context, command) = self.command().await?;
-        let agreed =
-            self.contexts.get(&context).ok_or(WireError::Malformed("message in a context that was not accepted"))?;
+        let agreed = self
+            .contexts
+            .get(&context)
+            .ok_or(WireError::Malformed("message in a context that was not accepted"))?;
         if command.field & 0x8000 != 0 {
             return Err(WireError::Unexpected("a response that nobody asked for").into());
         }
@@ -392,3 +395,7 @@ fn out_of_place(incoming: &Incoming) -> WireError {
         Incoming::Abort { .. } => "A-ABORT",
     })
 }
+
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

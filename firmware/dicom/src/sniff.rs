@@ -62,7 +62,11 @@ fn look(prefix: &[u8], transfer_syntax: &str) -> (Sniffed, bool) {
         // may be anything, and implicit is the usual anything.
         None => {
             let explicit = read(prefix, uids::EXPLICIT_VR_LITTLE_ENDIAN);
-            if explicit.0 == Sniffed::default() { read(prefix, uids::IMPLICIT_VR_LITTLE_ENDIAN) } else { explicit }
+            if explicit.0 == Sniffed::default() {
+                read(prefix, uids::IMPLICIT_VR_LITTLE_ENDIAN)
+            } else {
+                explicit
+            }
         }
     }
 }
@@ -122,8 +126,12 @@ impl Walk {
                 Some(Ok(token)) => token,
             };
             match token {
-                LazyDataToken::ElementHeader(header) if self.path.is_empty() && header.tag >= STOP_AT => return true,
-                LazyDataToken::SequenceStart { tag, .. } if self.path.is_empty() && tag >= STOP_AT => return true,
+                LazyDataToken::ElementHeader(header) if self.path.is_empty() && header.tag >= STOP_AT => {
+                    return true;
+                }
+                LazyDataToken::SequenceStart { tag, .. } if self.path.is_empty() && tag >= STOP_AT => {
+                    return true;
+                }
                 LazyDataToken::PixelSequenceStart => return true,
                 LazyDataToken::SequenceStart { tag, .. } => self.path.push(tag),
                 LazyDataToken::SequenceEnd => {
@@ -132,7 +140,9 @@ impl Walk {
                 LazyDataToken::ItemStart { .. } if self.path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] => {
                     self.id = Identifier::default();
                 }
-                LazyDataToken::ItemEnd if self.path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] => self.other_bsn(),
+                LazyDataToken::ItemEnd if self.path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] => {
+                    self.other_bsn()
+                }
                 LazyDataToken::LazyValue { header, decoder } => {
                     let length = header.len.get().unwrap_or(0);
                     // Skipping past the end would succeed silently.
@@ -161,9 +171,13 @@ impl Walk {
     fn wants(&self, tag: Tag) -> bool {
         match self.path.as_slice() {
             [] => tag < STOP_AT,
-            [outer] => *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE || *outer == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
+            [outer] => {
+                *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE
+                    || *outer == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
+            }
             [outer, inner] => {
-                *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE && *inner == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
+                *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE
+                    && *inner == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
             }
             _ => false,
         }
@@ -246,7 +260,8 @@ fn bsn(identifier: &Identifier) -> Option<Bsn> {
 
 /// Whether the text, or one of its `^`- or `&`-separated parts, names the issuer of citizen service numbers.
 fn names_bsn_issuer(text: &str) -> bool {
-    text.split(['^', '&', '\\']).any(|part| BSN_ISSUERS.iter().any(|issuer| part.trim().eq_ignore_ascii_case(issuer)))
+    text.split(['^', '&', '\\'])
+        .any(|part| BSN_ISSUERS.iter().any(|issuer| part.trim().eq_ignore_ascii_case(issuer)))
 }
 
 #[cfg(test)]

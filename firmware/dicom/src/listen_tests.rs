@@ -1,0 +1,110 @@
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::receive::Refusal;
+use crate::{
+    AllowedPeer, AssociateError, AssociationLimits, EchoError, InstanceHeader, OutgoingInstance,
+    OutgoingSource, PeerNode, SourceError, associate, echo,
+};
+
+/// Takes everything and forgets it.
+struct Nobody;
+
+impl Intake for Nobody {
+    type Association = Nobody;
+
+    async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
+        Ok(Nobody)
+    }
+}
+
+impl IntakeAssociation for Nobody {
+    type Proof = ();
+
+    async fn begin(&mut self, _header: InstanceHeader) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn write(&mut self, _chunk: Bytes) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn abandon(&mut self) {}
+
+    async fn close(self) {}
+}
+
+type Running = tokio::task::JoinHandle<Result<(), ListenError>>;
+
+async fn a_node(max_associations: usize) -> (PeerNode, oneshot::Sender<()>, Running) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let ae_title: beeldbox_protocol::ident::AeTitle = "BEELDBOX".parse().unwrap();
+    let policy = NodePolicy {
+        allowed_peers: vec![AllowedPeer { ae_title: "CT1".parse().unwrap(), address: None }],
+        max_associations,
+        ..NodePolicy::new(ae_title.clone())
+    };
+    let (stop, stopped) = oneshot::channel();
+    let running = tokio::spawn(listen(listener, Arc::new(policy), Arc::new(Nobody), async {
+        let _ = stopped.await;
+    }));
+    (PeerNode { ae_title, address }, stop, running)
+}
+
+struct OneChunk(Option<Bytes>);
+
+impl OutgoingSource for OneChunk {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
+        Ok(self.0.take())
+    }
+}
+
+#[tokio::test]
+async fn a_known_peer_echoes_and_an_unknown_one_is_told_why_not() {
+    let (node, _stop, _running) = a_node(4).await;
+    echo(&node, &"CT1".parse().unwrap()).await.unwrap();
+    let refused = echo(&node, &"CT2".parse().unwrap()).await;
+    let Err(EchoError::Associate(AssociateError::Rejected { transient, reason })) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((transient, reason.as_str()), (false, "calling AE title not recognized"));
+}
+
+#[tokio::test]
+async fn one_association_too_many_is_refused_for_now() {
+    let (node, _stop, _running) = a_node(1).await;
+    let calling = "CT1".parse().unwrap();
+    let pair = [("1.2.840.10008.5.1.4.1.1.2".parse().unwrap(), "1.2.840.10008.1.2".parse().unwrap())];
+    let first = associate(&node, &calling, &pair, AssociationLimits::default()).await.unwrap();
+    let second = associate(&node, &calling, &pair, AssociationLimits::default()).await;
+    assert!(matches!(second, Err(AssociateError::Rejected { transient: true, .. })));
+    first.release().await;
+}
+
+#[tokio::test]
+async fn a_stopping_node_lets_an_association_finish_its_work() {
+    let (node, stop, running) = a_node(4).await;
+    let class: beeldbox_protocol::ident::SopClassUid = "1.2.840.10008.5.1.4.1.1.2".parse().unwrap();
+    let syntax: beeldbox_protocol::ident::TransferSyntaxUid = "1.2.840.10008.1.2".parse().unwrap();
+    let pair = [(class.clone(), syntax.clone())];
+    let mut association =
+        associate(&node, &"CT1".parse().unwrap(), &pair, AssociationLimits::default()).await.unwrap();
+    stop.send(()).unwrap();
+    let instance = OutgoingInstance {
+        sop_class: class,
+        sop_instance: "1.2.3".parse().unwrap(),
+        transfer_syntax: syntax,
+        size_hint: None,
+    };
+    let outcome =
+        association.store(&instance, &mut OneChunk(Some(Bytes::from_static(&[0; 4096])))).await.unwrap();
+    assert!(outcome.status.is_success());
+    association.release().await;
+    running.await.unwrap().unwrap();
+}
