@@ -1,0 +1,37 @@
+//! A fake daemon to make pages with: `cargo run -p beeldbox-admin --example fake_box -- /tmp/box.sock`.
+//!
+//! Images of one study keep arriving and one transfer keeps moving, so that live pages have something to follow.
+
+#[path = "../tests/fake_box/mod.rs"]
+mod fake_box;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fake_box::FakeBox;
+use jiff::Timestamp;
+
+#[allow(clippy::disallowed_methods, reason = "a program to develop with, where real time is wanted")]
+fn main() {
+    let socket = std::env::args().nth(1).map(PathBuf::from).expect("usage: fake_box SOCKET");
+    let _ = std::fs::remove_file(&socket);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    runtime.block_on(async {
+        let fake = FakeBox::new(Timestamp::now());
+        fake.listen(socket);
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fake.change(|world| {
+                world.now = Timestamp::now();
+                if let Some(line) = world.studies.first_mut() {
+                    line.summary.instances += 3;
+                    line.last_instance_at = world.now;
+                }
+                if let Some(detail) = world.sent.iter_mut().find(|detail| detail.line.situation.of > 0) {
+                    let situation = &mut detail.line.situation;
+                    situation.done = (situation.done + 7) % situation.of;
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,262 @@
+//! A fake daemon with made-up patients: answers on a real Unix socket, so that pages can be made and tested alone.
+#![allow(dead_code, missing_docs, reason = "shared by test files and an example, each of which uses a part")]
+
+mod data;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use beeldbox_protocol::admin::{
+    Addressee, AddresseePage, Answer, Call, Check, CheckFlag, DeclineCode, Question, Reception, Refusal, RefusalCode,
+    Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
+};
+use beeldbox_protocol::clinical::Patient;
+use beeldbox_protocol::ident::TransferId;
+use jiff::Timestamp;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+/// What the fake daemon knows. Tests change it while pages are open.
+pub struct World {
+    pub status: Status,
+    pub studies: Vec<StudyLine>,
+    pub sent: Vec<TransferDetail>,
+    pub inbox: Vec<TransferDetail>,
+    pub directory: Vec<Addressee>,
+    pub flags: Vec<CheckFlag>,
+    pub thumbprint: String,
+    pub obstacle: Option<Refusal>,
+    pub asked: Vec<Call>,
+    pub now: Timestamp,
+}
+
+/// The daemon; a clone is the same one.
+#[derive(Clone)]
+pub struct FakeBox {
+    pub world: Arc<Mutex<World>>,
+    change: Arc<watch::Sender<u64>>,
+}
+
+impl FakeBox {
+    pub fn new(now: Timestamp) -> FakeBox {
+        FakeBox { world: Arc::new(Mutex::new(data::world(now))), change: Arc::new(watch::Sender::new(1)) }
+    }
+
+    /// Answers at a socket until the task is dropped.
+    pub fn listen(&self, socket: PathBuf) -> tokio::task::JoinHandle<()> {
+        let listener = UnixListener::bind(socket).expect("the socket can be made");
+        let fake = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(fake.clone().talk(stream));
+            }
+        })
+    }
+
+    /// Changes the world and says so.
+    pub fn change(&self, how: impl FnOnce(&mut World)) {
+        how(&mut self.world.lock().unwrap());
+        self.change.send_modify(|change| *change += 1);
+    }
+
+    /// What was asked, but for looking.
+    pub fn acts(&self) -> Vec<Call> {
+        let world = self.world.lock().unwrap();
+        let is_act = |call: &&Call| {
+            matches!(
+                call.question,
+                Question::Send { .. }
+                    | Question::Recall { .. }
+                    | Question::Resume { .. }
+                    | Question::Import { .. }
+                    | Question::Decline { .. }
+                    | Question::CloseStudy { .. }
+            )
+        };
+        world.asked.iter().filter(is_act).cloned().collect()
+    }
+
+    async fn talk(self, stream: UnixStream) {
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let answer = match serde_json::from_str::<Call>(&line) {
+                Ok(Call { question: Question::WaitForChange { since }, .. }) => self.wait(since).await,
+                Ok(call) => self.answer(call),
+                Err(_) => refuse(RefusalCode::NotAQuestion, "that is not a question"),
+            };
+            let mut text = serde_json::to_vec(&answer).unwrap();
+            text.push(b'\n');
+            if write.write_all(&text).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn wait(&self, since: u64) -> Answer {
+        let mut change = self.change.subscribe();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(25), change.wait_for(|now| *now != since)).await;
+        Ok(Reply::Changed(*change.borrow()))
+    }
+
+    fn answer(&self, call: Call) -> Answer {
+        let mut world = self.world.lock().unwrap();
+        world.asked.push(call.clone());
+        let answer = world.answer(call);
+        let is_change = matches!(answer, Ok(Reply::Sent(_) | Reply::Done));
+        drop(world);
+        if is_change {
+            self.change.send_modify(|change| *change += 1);
+        }
+        answer
+    }
+}
+
+fn refuse(code: RefusalCode, message: &str) -> Answer {
+    Err(Refusal { code, message: message.to_owned() })
+}
+
+impl World {
+    fn answer(&mut self, call: Call) -> Answer {
+        let nothing = || refuse(RefusalCode::NotFound, "there is nothing of that name");
+        match call.question {
+            Question::Status => Ok(Reply::Status(Box::new(self.status_now()))),
+            Question::Studies { before, limit } => {
+                let limit = usize::try_from(limit).unwrap();
+                let older = self.studies.iter().filter(|line| before.is_none_or(|before| line.study < before));
+                Ok(Reply::Studies(older.take(limit).cloned().collect()))
+            }
+            Question::Study { study } => match self.studies.iter().find(|line| line.study == study) {
+                Some(line) => Ok(Reply::Study(Box::new(line.clone()))),
+                None => nothing(),
+            },
+            Question::CloseStudy { study } => {
+                let Some(line) = self.studies.iter_mut().find(|line| line.study == study) else { return nothing() };
+                line.situation.state = StateCode::Queued;
+                Ok(Reply::Done)
+            }
+            Question::Addressees { query, limit } => Ok(Reply::Addressees(self.search(&query, limit))),
+            Question::Check { study, addressee } => {
+                let line = self.studies.iter().find(|line| line.study == study).cloned();
+                let addressee = self.directory.iter().find(|entry| entry.id == addressee).cloned();
+                let (Some(line), Some(addressee)) = (line, addressee) else { return nothing() };
+                Ok(Reply::Check(Box::new(self.check(line, addressee))))
+            }
+            Question::Send { study, addressee, note, reply_contact, urgent, .. } => {
+                let StudyRef::Number(number) = study else { return nothing() };
+                let Some(at) = self.studies.iter().position(|line| line.study == number) else { return nothing() };
+                let Some(to) = self.directory.iter().find(|entry| entry.id == addressee).cloned() else {
+                    return nothing();
+                };
+                let line = self.studies.remove(at);
+                let mut detail = data::sent(&line, &to, StateCode::Addressed, self.now);
+                detail.note = note;
+                detail.reply_contact = reply_contact;
+                detail.line.urgent = urgent;
+                detail.requested_by = Some(call.actor.name);
+                let transfer = detail.line.transfer;
+                self.sent.insert(0, detail);
+                Ok(Reply::Sent(transfer))
+            }
+            Question::Transfers { before, limit } => Ok(page(&self.sent, before, limit)),
+            Question::Inbox { before, limit } => Ok(page(&self.inbox, before, limit)),
+            Question::Transfer { transfer } => match self.find(transfer) {
+                Some(detail) => Ok(Reply::Transfer(Box::new(detail.clone()))),
+                None => nothing(),
+            },
+            Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
+            Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
+            Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
+            Question::Decline { transfer, reason } => self.settle(transfer, StateCode::Declined, Some(reason)),
+            Question::Verify { .. } | Question::Audit { .. } | Question::WaitForChange { .. } => {
+                refuse(RefusalCode::NotSupported, "the fake box cannot do that")
+            }
+        }
+    }
+
+    /// Counts follow the lists, as the real ones do.
+    fn status_now(&self) -> Status {
+        let count = |n: usize| u32::try_from(n).unwrap();
+        let is_open = |detail: &&TransferDetail| {
+            matches!(detail.line.situation.state, StateCode::Addressed | StateCode::Sending | StateCode::Accepted)
+        };
+        Status {
+            studies_waiting: count(self.studies.len()),
+            outbound_open: count(self.sent.iter().filter(is_open).count()),
+            inbox_waiting: count(
+                self.inbox.iter().filter(|d| d.line.situation.state == StateCode::Opened).count(),
+            ),
+            ..self.status.clone()
+        }
+    }
+
+    fn search(&self, query: &str, limit: u32) -> AddresseePage {
+        let words: Vec<String> = query.to_lowercase().split_whitespace().map(str::to_owned).collect();
+        let fits = |entry: &&Addressee| {
+            let department = entry.department.as_deref().unwrap_or_default();
+            let place = entry.place.as_deref().unwrap_or_default();
+            let text = format!("{} {department} {place}", entry.organisation).to_lowercase();
+            words.iter().all(|word| text.split([' ', '-']).any(|part| part.starts_with(word)))
+        };
+        let found = self.directory.iter().filter(fits).take(usize::try_from(limit).unwrap());
+        AddresseePage { addressees: found.cloned().collect(), directory_as_of: self.status.portal.directory_as_of }
+    }
+
+    fn check(&self, study: StudyLine, addressee: Addressee) -> Check {
+        let mut flags = self.flags.clone();
+        if study.patient.bsn.is_none() {
+            flags.push(CheckFlag::NoBsn);
+        }
+        if study.situation.state == StateCode::Collecting {
+            flags.push(CheckFlag::StillArriving);
+        }
+        if addressee.reception == Reception::PortalDelivery {
+            flags.push(CheckFlag::PortalDelivery);
+        }
+        let obstacle = if addressee.reception == Reception::NotConnected {
+            let message = "no key is published; choose another addressee".to_owned();
+            Some(Refusal { code: RefusalCode::AddresseeCannotReceive, message })
+        } else {
+            self.obstacle.clone()
+        };
+        Check {
+            certified_name: Some(addressee.organisation.clone()).filter(|_| obstacle.is_none()),
+            key_thumbprint: Some(self.thumbprint.clone()).filter(|_| obstacle.is_none()),
+            study,
+            addressee,
+            flags,
+            obstacle,
+        }
+    }
+
+    fn find(&self, transfer: TransferId) -> Option<&TransferDetail> {
+        self.sent.iter().chain(&self.inbox).find(|detail| detail.line.transfer == transfer)
+    }
+
+    fn settle(&mut self, transfer: TransferId, state: StateCode, declined: Option<DeclineCode>) -> Answer {
+        let mut all = self.sent.iter_mut().chain(&mut self.inbox);
+        let Some(detail) = all.find(|detail| detail.line.transfer == transfer) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        detail.line.situation.state = state;
+        detail.line.situation.since = self.now;
+        detail.line.situation.hold = None;
+        detail.line.situation.waits_for = None;
+        detail.line.situation.next_try_at = None;
+        detail.line.situation.declined = declined;
+        detail.line.situation.who = WhoCode::Nobody;
+        Ok(Reply::Done)
+    }
+
+    /// Puts another patient behind a study, as a mistake in the real world would.
+    pub fn swap_patient(&mut self, study: i64, patient: Patient) {
+        let line = self.studies.iter_mut().find(|line| line.study.0 == study).unwrap();
+        line.patient = patient;
+    }
+}
+
+fn page(all: &[TransferDetail], before: Option<Timestamp>, limit: u32) -> Reply {
+    let older = all.iter().filter(|detail| before.is_none_or(|before| detail.line.created_at < before));
+    Reply::Transfers(older.take(usize::try_from(limit).unwrap()).map(|detail| detail.line.clone()).collect())
+}
