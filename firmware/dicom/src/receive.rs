@@ -182,7 +182,7 @@ where
                 dimse::response(&command, DimseStatus::SOP_CLASS_NOT_SUPPORTED, comment)
             }
             // C-CANCEL has no response, and there is nothing to cancel (PS3.7 §9.3.2.3).
-            (dimse::C_CANCEL_RQ, _) => return Ok(self.drop_data_set(context, &command).await?),
+            (dimse::C_CANCEL_RQ, _) => return self.drop_data_set(context, &command).await,
             (_, Service::Verification | Service::Storage) => {
                 self.drop_data_set(context, &command).await?;
                 dimse::response(&command, DimseStatus::UNRECOGNIZED_OPERATION, Some("unrecognized operation"))
@@ -201,7 +201,11 @@ where
                 Incoming::Piece(piece) => piece,
                 Incoming::ReleaseRequest if expected.is_none() => return Err(Interrupted::Released),
                 Incoming::Abort { .. } => return Err(Interrupted::Aborted),
-                other => return Err(out_of_place(&other).into()),
+                other @ (Incoming::AssociateRequest(_)
+                | Incoming::AssociateAccept(_)
+                | Incoming::AssociateReject { .. }
+                | Incoming::ReleaseRequest
+                | Incoming::ReleaseReply) => return Err(out_of_place(&other).into()),
             };
             if piece.kind == PdvKind::Data || expected.is_some_and(|context| context != piece.context) {
                 return Err(WireError::Unexpected("data where a command set belongs").into());
@@ -222,7 +226,12 @@ where
         match self.wire.next(Wait::Progress).await? {
             Incoming::Piece(piece) if piece.kind == PdvKind::Data && piece.context == context => Ok(piece),
             Incoming::Abort { .. } => Err(Interrupted::Aborted),
-            other => Err(out_of_place(&other).into()),
+            other @ (Incoming::Piece(_)
+            | Incoming::AssociateRequest(_)
+            | Incoming::AssociateAccept(_)
+            | Incoming::AssociateReject { .. }
+            | Incoming::ReleaseRequest
+            | Incoming::ReleaseReply) => Err(out_of_place(&other).into()),
         }
     }
 

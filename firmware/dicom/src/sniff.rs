@@ -162,8 +162,11 @@ impl Walk {
                     self.take(header.tag, &value);
                 }
                 LazyDataToken::LazyItemValue { .. } => return true,
-                // ElementHeader, items of other sequences, and whatever a later version adds.
-                _ => {}
+                LazyDataToken::ElementHeader(_)
+                | LazyDataToken::ItemStart { .. }
+                | LazyDataToken::ItemEnd => {}
+                // What a later version of the parser adds.
+                _ => return true,
             }
         }
     }

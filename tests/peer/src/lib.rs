@@ -3,10 +3,10 @@
 //! The PACS half stores what it receives as Part 10 files and keeps a list; the modality half makes studies and sends
 //! files. Both use the product's own DICOM layer, and the interop tests run foreign software against them.
 
-/// Part 10 files: finding the data set, writing the preamble and the file meta information.
-pub mod part10;
 /// A storage SCP that keeps files.
 pub mod pacs;
+/// Part 10 files: finding the data set, writing the preamble and the file meta information.
+pub mod part10;
 /// Sending files.
 pub mod send;
 /// Making a CT study.

@@ -84,9 +84,14 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     // What peers do is told on standard error, so that standard output can be read by programs.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
     match Arguments::parse().command {
-        Command::Pacs { ae, listen, store, port_file } => run_pacs(ae, &listen, &store, port_file.as_deref()).await,
+        Command::Pacs { ae, listen, store, port_file } => {
+            run_pacs(ae, &listen, &store, port_file.as_deref()).await
+        }
         Command::MakeStudy { out, slices, size, seed, patient } => {
             let spec = StudySpec { slices, size, seed, ..StudySpec::default() };
             let spec = StudySpec { patient: patient.unwrap_or_else(|| spec.patient.clone()), ..spec };
@@ -114,7 +119,8 @@ async fn run_pacs(ae: AeTitle, listen: &str, store: &Path, port_file: Option<&Pa
     if let Some(path) = port_file {
         // Written beside and renamed: whoever waits for the file finds it complete.
         let part = path.with_extension("part");
-        std::fs::write(&part, address.port().to_string()).with_context(|| format!("write {}", part.display()))?;
+        std::fs::write(&part, address.port().to_string())
+            .with_context(|| format!("write {}", part.display()))?;
         std::fs::rename(&part, path)?;
     }
     println!("listening {address} ae {ae}");
@@ -145,7 +151,10 @@ async fn send(to: PeerNode, calling: &AeTitle, paths: &[PathBuf], as_json: bool)
     let stored = sent.iter().filter(|sent| sent.is_stored()).count();
     let bytes: u64 = sent.iter().map(|sent| sent.size).sum();
     if as_json {
-        println!("{}", json!({ "sent": sent.len(), "stored": stored, "failed": sent.len() - stored, "bytes": bytes }));
+        println!(
+            "{}",
+            json!({ "sent": sent.len(), "stored": stored, "failed": sent.len() - stored, "bytes": bytes })
+        );
     } else {
         println!("{stored} of {} stored, {bytes} bytes", sent.len());
     }

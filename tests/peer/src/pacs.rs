@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use beeldbox_dicom::{
-    AssociationInfo, DimseStatus, Intake, IntakeAssociation, InstanceHeader, NodePolicy, Refusal, listen,
+    AssociationInfo, DimseStatus, InstanceHeader, Intake, IntakeAssociation, NodePolicy, Refusal, listen,
 };
 use beeldbox_protocol::ident::{AeTitle, Digest, RunningDigest, SopInstanceUid, TransferSyntaxUid};
 use bytes::Bytes;

@@ -9,8 +9,8 @@ use std::io::Read;
 
 use anyhow::Result;
 use beeldbox_dicom::{
-    AssociationLimits, DimseStatus, OutgoingInstance, OutgoingSource, PeerNode, SourceError, StoreAssociation,
-    associate,
+    AssociationLimits, DimseStatus, OutgoingInstance, OutgoingSource, PeerNode, SourceError,
+    StoreAssociation, associate,
 };
 use beeldbox_protocol::ident::{AeTitle, SopClassUid, SopInstanceUid, TransferSyntaxUid};
 use bytes::Bytes;
@@ -83,7 +83,9 @@ async fn send_one(
 ) -> Sent {
     let stored = match open.take().filter(StoreAssociation::is_open) {
         Some(association) => Ok(association),
-        None => associate(to, calling, contexts, AssociationLimits::default()).await.map_err(anyhow::Error::from),
+        None => {
+            associate(to, calling, contexts, AssociationLimits::default()).await.map_err(anyhow::Error::from)
+        }
     };
     let stored = match stored {
         Ok(association) => store(open.insert(association), file).await,
@@ -96,7 +98,10 @@ async fn send_one(
     Sent { sop_instance: file.sop_instance.clone(), status, remark, size: file.data_set_length }
 }
 
-async fn store(association: &mut StoreAssociation, file: &Part10File) -> Result<(DimseStatus, Option<String>)> {
+async fn store(
+    association: &mut StoreAssociation,
+    file: &Part10File,
+) -> Result<(DimseStatus, Option<String>)> {
     let instance = OutgoingInstance {
         sop_class: file.sop_class.clone(),
         sop_instance: file.sop_instance.clone(),
