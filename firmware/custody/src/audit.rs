@@ -86,7 +86,7 @@ impl Custody {
     /// # Errors
     /// [`CustodyError::LedgerCorrupt`] with the number of the first row that does not fit.
     pub async fn verify_audit(&self) -> Result<u64, CustodyError> {
-        self.ledger().ask(|connection| verify_chain(connection)).await
+        self.ledger().ask(verify_chain).await
     }
 }
 

@@ -66,6 +66,15 @@ impl Disk {
         self.packs.join(format!("{id}.pack"))
     }
 
+    /// Removes the file of a pack; one that is gone already is fine.
+    pub(crate) fn remove_pack(&self, id: &PackId) -> Result<(), CustodyError> {
+        match fs::remove_file(self.pack(id)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(CustodyError::Io { doing: "remove a pack", source }),
+        }
+    }
+
     /// Makes names of new and removed packs durable.
     pub(crate) fn sync_packs(&self) -> Result<(), CustodyError> {
         sync_directory(&self.packs)

@@ -16,7 +16,6 @@ use crate::audit::AuditRecord;
 use crate::columns::{micros, pack_at, text_at};
 use crate::disk::Disk;
 use crate::error::CustodyError;
-use crate::inbound::remove_file;
 use crate::kind::{InboundKind, Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::moving::state_json;
@@ -54,7 +53,7 @@ impl Custody {
 
 /// The first commit: afterwards nothing can be read. Gives the packs whose files have to go; nothing if it is all over
 /// already.
-fn remove_keys(
+pub(crate) fn remove_keys(
     connection: &Connection,
     collection: CollectionId,
     now: Timestamp,
@@ -136,7 +135,7 @@ fn live_transfers(connection: &Connection, collection: CollectionId) -> Result<V
 /// Removes the bytes. Files that are gone already are fine.
 pub(crate) fn remove_files(disk: &Disk, packs: &[PackId]) -> Result<(), CustodyError> {
     for pack in packs {
-        remove_file(disk, pack)?;
+        disk.remove_pack(pack)?;
     }
     disk.sync_packs()
 }

@@ -133,6 +133,9 @@ pub enum IntakeError {
     /// Sealing refused it.
     #[error("the instance cannot be sealed")]
     Seal(#[source] PackError),
+    /// Its study was closed while it arrived, and it could not be read back to be moved to the next collection.
+    #[error("could not read the instance back")]
+    ReadBack(#[source] ReadError),
     /// The ledger did not take it.
     #[error("the ledger did not take the instance")]
     Ledger(#[source] CustodyError),

@@ -7,17 +7,12 @@
 //!
 //! Nothing is written before its digest was compared with the signed list.
 
-use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use beeldbox_protocol::clinical::{Patient, StudySummary};
-use beeldbox_protocol::envelope::keys::SecretKey;
-use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId};
-use beeldbox_protocol::ident::{
-    Digest, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferId, TransferSyntaxUid,
-};
+use beeldbox_protocol::envelope::pack::PackId;
+use beeldbox_protocol::ident::{Digest, SeriesInstanceUid, StudyInstanceUid, TransferId};
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,62 +21,10 @@ use crate::Custody;
 use crate::columns::micros;
 use crate::disk::Disk;
 use crate::error::CustodyError;
+use crate::promise::{InboundCollection, InboundInstance, InboundPack, check_consistent};
 use crate::records::CollectionId;
 use crate::studies::SealedStudy;
 use crate::vault::{Place, Vault};
-
-/// What a letter promises. It has been verified before it comes here.
-#[derive(Debug, Clone)]
-pub struct InboundCollection {
-    /// Of whom it is.
-    pub patient: Patient,
-    /// What it is; the first one describes the collection.
-    pub summaries: Vec<StudySummary>,
-    /// Its instances.
-    pub instances: Vec<InboundInstance>,
-    /// Its packs.
-    pub packs: Vec<InboundPack>,
-}
-
-/// One instance of a letter's list.
-#[derive(Debug, Clone)]
-pub struct InboundInstance {
-    /// The pack that holds its frame.
-    pub pack: PackId,
-    /// Which frame, from zero.
-    pub frame_index: u32,
-    /// Where the frame begins.
-    pub frame_offset: u64,
-    /// Bytes of the frame.
-    pub frame_len: u64,
-    /// SOP Class UID.
-    pub sop_class: SopClassUid,
-    /// SOP Instance UID.
-    pub sop_instance: SopInstanceUid,
-    /// How the data set is encoded.
-    pub transfer_syntax: TransferSyntaxUid,
-    /// Study Instance UID.
-    pub study: Option<StudyInstanceUid>,
-    /// Series Instance UID.
-    pub series: Option<SeriesInstanceUid>,
-    /// Length of the data set.
-    pub size_bytes: u64,
-    /// SHA-256 of the data set.
-    pub digest: Digest,
-}
-
-/// One pack of a letter's list.
-#[derive(Debug, Clone)]
-pub struct InboundPack {
-    /// Its name.
-    pub id: PackId,
-    /// Its key.
-    pub key: SecretKey,
-    /// Bytes of it.
-    pub len_bytes: u64,
-    /// Its parts in order: digest and length.
-    pub parts: Vec<(Digest, u64)>,
-}
 
 impl Custody {
     /// Makes the collection of an inbound transfer with everything the letter lists, in one commit. Adopting again
@@ -147,41 +90,6 @@ impl Custody {
         writing.await.map_err(|_| CustodyError::Closed)??;
         self.ledger().ask(move |connection| part_is_on_disk(connection, row, part_index, now)).await
     }
-}
-
-/// Lengths add up, frames lie inside their packs, and no name occurs twice.
-fn check_consistent(promised: &InboundCollection) -> Result<(), CustodyError> {
-    let inconsistent = |what| Err(CustodyError::NotConsistent { what });
-    let mut ids = HashSet::new();
-    for pack in &promised.packs {
-        if !ids.insert(pack.id) {
-            return inconsistent("a pack is listed twice");
-        }
-        let sum =
-            pack.parts.iter().try_fold(0_u64, |sum, (_, len)| sum.checked_add(*len).filter(|_| *len > 0));
-        if sum != Some(pack.len_bytes) || pack.len_bytes < PACK_HEADER_LEN as u64 {
-            return inconsistent("the parts of a pack do not add up to its length");
-        }
-        if i64::try_from(pack.len_bytes).is_err() {
-            return inconsistent("a pack is too long");
-        }
-    }
-    let mut frames = HashSet::new();
-    for instance in &promised.instances {
-        let pack = promised.packs.iter().find(|pack| pack.id == instance.pack);
-        let end = instance.frame_offset.checked_add(instance.frame_len);
-        let inside = pack.zip(end).is_some_and(|(pack, end)| end <= pack.len_bytes);
-        if !inside || instance.frame_offset < PACK_HEADER_LEN as u64 || instance.frame_len == 0 {
-            return inconsistent("an instance lies outside its pack");
-        }
-        if i64::try_from(instance.size_bytes).is_err() {
-            return inconsistent("an instance is too long");
-        }
-        if !frames.insert((instance.pack, instance.frame_index)) {
-            return inconsistent("two instances share a frame");
-        }
-    }
-    if promised.instances.is_empty() { inconsistent("there are no instances") } else { Ok(()) }
 }
 
 /// Makes the pack files, empty, and flushes their names.
@@ -407,13 +315,4 @@ fn part_is_on_disk(
         )?
         .execute(params![row, micros(now)])?;
     Ok(())
-}
-
-/// Removes the file of a pack; one that is gone already is fine.
-pub(crate) fn remove_file(disk: &Disk, pack: &PackId) -> Result<(), CustodyError> {
-    match fs::remove_file(disk.pack(pack)) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(CustodyError::Io { doing: "remove a pack", source }),
-    }
 }

@@ -7,29 +7,25 @@
 //! ```
 //!
 //! One open pack per study, rotated by size. Everything here blocks and is called on the association's own thread.
-//! Memory is bounded by one chunk and one buffer per association, whatever the size of the object.
+//! Memory is bounded by one chunk and one buffer per association, whatever the size of the object ([`crate::frame`]).
 
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
-use beeldbox_protocol::envelope::pack::{
-    FrameSealer, FrameSummary, InstanceDescription, MAX_SEALED_CHUNK_LEN,
-};
+use beeldbox_protocol::envelope::pack::{FrameSummary, InstanceDescription};
 use beeldbox_protocol::ident::{AeTitle, Digest, StudyInstanceUid, TransferId};
 use jiff::Timestamp;
 
 use crate::Custody;
 use crate::admission::{self, Admission, Arrival, Opening};
 use crate::error::{CustodyError, IntakeError};
+use crate::frame::Frame;
 use crate::ledger::Answer;
 use crate::pack_file::{NewPack, OpenPack};
 use crate::reading::FrameReader;
 use crate::records::CollectionId;
-
-/// Sealed bytes gathered before they are written: four full chunks, so that a large object costs few system calls.
-const WRITE_LEN: usize = 4 * MAX_SEALED_CHUNK_LEN;
 
 /// Packs one association keeps open. Senders finish a study before they begin the next; more are closed and reopened.
 const OPEN_PACKS_MAX: usize = 8;
@@ -69,18 +65,6 @@ impl DurablyStored {
     pub fn was_duplicate(&self) -> bool {
         self.was_duplicate
     }
-}
-
-/// The instance that is arriving.
-struct Frame {
-    /// Gone once the frame is complete.
-    sealer: Option<FrameSealer>,
-    description: InstanceDescription,
-    attributes: InstanceAttributes,
-    /// Sealed bytes not yet written.
-    buffer: Vec<u8>,
-    /// Sealed bytes written behind the pack's committed length.
-    written: u64,
 }
 
 impl Custody {
@@ -204,22 +188,12 @@ impl IntakeSession {
         now: Timestamp,
     ) -> Result<DurablyStored, IntakeError> {
         let old = self.packs.remove(study).ok_or(IntakeError::NotBegun)?;
-        self.custody.holds().give_back(old.collection);
         self.nameless = self.nameless.filter(|_| study.is_some());
-        let pack = self.open_pack(now, study, &frame.attributes)?;
-        let pack = self.packs.entry(study.clone()).or_insert(pack);
-        let mut copy = Frame::begin(&self.custody, pack, &frame.description, &frame.attributes)?;
-        let reader = FrameReader::of_tail(&old);
-        let mut reader = reader.map_err(|_| IntakeError::Ledger(CustodyError::Stale))?;
-        while let Some(piece) = reader.next_chunk().map_err(|_| IntakeError::Ledger(CustodyError::Stale))? {
-            copy.write(pack, &piece)?;
-        }
-        copy.finish(pack)?;
-        pack.flush()?;
-        let admission = commit(&self.custody, pack, &copy, summary, now)?;
-        // The old pack is closed; what stands behind its end does not count, and start-up cuts it if this fails.
+        let admission = self.copy_tail(&old, frame, study, summary, now);
+        // Its row is closed; what stands behind its end does not count, and start-up cuts it if this fails.
         drop(old.cut_tail());
-        match admission {
+        release(&self.custody, old, || ());
+        match admission? {
             Admission::Admitted => Ok(stored(summary, false)),
             Admission::Duplicate => {
                 self.drop_tail(study);
@@ -228,6 +202,26 @@ impl IntakeSession {
             // Closed twice within one instance: let the sender try again.
             Admission::Closed => Err(IntakeError::Ledger(CustodyError::Stale)),
         }
+    }
+
+    fn copy_tail(
+        &mut self,
+        old: &OpenPack,
+        frame: &Frame,
+        study: &Option<StudyInstanceUid>,
+        summary: FrameSummary,
+        now: Timestamp,
+    ) -> Result<Admission, IntakeError> {
+        let pack = self.open_pack(now, study, &frame.attributes)?;
+        let pack = self.packs.entry(study.clone()).or_insert(pack);
+        let mut copy = Frame::begin(&self.custody, pack, &frame.description, &frame.attributes)?;
+        let mut reader = FrameReader::of_tail(old).map_err(IntakeError::ReadBack)?;
+        while let Some(piece) = reader.step().map_err(IntakeError::ReadBack)? {
+            copy.write(pack, piece)?;
+        }
+        copy.finish(pack)?;
+        pack.flush()?;
+        commit(&self.custody, pack, &copy, summary, now)
     }
 
     /// Makes a pack for a study: file and name flushed, then its row with the wrapped key committed.
@@ -277,9 +271,6 @@ impl IntakeSession {
         for key in closing {
             self.give_up(&key);
         }
-        if study.is_none() {
-            self.nameless = self.packs.get(study).map(|pack| pack.collection).or(self.nameless);
-        }
     }
 
     /// Stops using a pack. What is committed in it stays.
@@ -299,58 +290,23 @@ impl IntakeSession {
     }
 }
 
+#[cfg(test)]
+impl IntakeSession {
+    /// Where power is lost between the flush and the commit.
+    pub(crate) fn flush_without_commit(&mut self) {
+        let mut frame = self.frame.take().unwrap();
+        let pack = self.packs.get(&frame.description.study).unwrap();
+        frame.finish(pack).unwrap();
+        pack.flush().unwrap();
+    }
+}
+
 impl Drop for IntakeSession {
     fn drop(&mut self) {
         self.abandon();
         for (_, pack) in std::mem::take(&mut self.packs) {
             release(&self.custody, pack, || ());
         }
-    }
-}
-
-impl Frame {
-    fn begin(
-        custody: &Custody,
-        pack: &OpenPack,
-        description: &InstanceDescription,
-        attributes: &InstanceAttributes,
-    ) -> Result<Self, IntakeError> {
-        let salt = custody.vault().random()?;
-        let mut buffer = Vec::with_capacity(WRITE_LEN + 2 * MAX_SEALED_CHUNK_LEN);
-        let sealer = FrameSealer::new(&pack.key, &pack.id, pack.frames, salt, description, &mut buffer);
-        Ok(Frame {
-            sealer: Some(sealer),
-            description: description.clone(),
-            attributes: attributes.clone(),
-            buffer,
-            written: 0,
-        })
-    }
-
-    fn write(&mut self, pack: &OpenPack, piece: &[u8]) -> Result<(), IntakeError> {
-        // In steps, so that a large piece does not grow the buffer.
-        for step in piece.chunks(WRITE_LEN) {
-            let sealer = self.sealer.as_mut().ok_or(IntakeError::NotBegun)?;
-            sealer.write(step, &mut self.buffer).map_err(IntakeError::Seal)?;
-            if self.buffer.len() >= WRITE_LEN {
-                self.put(pack)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, pack: &OpenPack) -> Result<FrameSummary, IntakeError> {
-        let sealer = self.sealer.take().ok_or(IntakeError::NotBegun)?;
-        let summary = sealer.finish(&mut self.buffer).map_err(IntakeError::Seal)?;
-        self.put(pack)?;
-        Ok(summary)
-    }
-
-    fn put(&mut self, pack: &OpenPack) -> Result<(), IntakeError> {
-        pack.write(&self.buffer, pack.committed_len.saturating_add(self.written))?;
-        self.written = self.written.saturating_add(self.buffer.len() as u64);
-        self.buffer.clear();
-        Ok(())
     }
 }
 

@@ -309,7 +309,10 @@ impl Thread {
             self.changes.send_modify(|count| *count = count.wrapping_add(1));
         }
         for job in group {
-            job.answer(fate.as_ref().map(|()| ()).map_err(Trouble::to_error));
+            job.answer(match &fate {
+                Ok(()) => Ok(()),
+                Err(trouble) => Err(trouble.to_error()),
+            });
         }
         if LOG_PAGES.get() >= CHECKPOINT_PAGES {
             drop(self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)"));

@@ -23,10 +23,10 @@ pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryEntry, DirectoryMark, KnownKey};
 pub use crate::error::{CustodyError, IntakeError, ReadError};
-pub use crate::inbound::{InboundCollection, InboundInstance, InboundPack};
 pub use crate::intake::{DurablyStored, IntakeSession};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
 pub use crate::moves::allowed;
+pub use crate::promise::{InboundCollection, InboundInstance, InboundPack};
 pub use crate::reading::FrameReader;
 pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
 pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, StudyRow};
@@ -53,6 +53,7 @@ mod records;
 mod transfer_records;
 // Taking in: an association's instances, the packs they go to, and their rows.
 mod admission;
+mod frame;
 mod holds;
 mod intake;
 mod pack_file;
@@ -67,6 +68,7 @@ mod inbound;
 mod moving;
 mod outbox;
 mod parts;
+mod promise;
 // What is known of others, and what was done.
 mod audit;
 mod directory;
@@ -78,6 +80,9 @@ mod recovery;
 mod schema;
 mod survey;
 mod vault;
+
+#[cfg(test)]
+mod tests;
 
 /// Bytes after which a pack is closed and the next one begun (`design.md` §4). One instance may be larger.
 const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -255,8 +255,8 @@ fn ids(connection: &Connection, statement: &str) -> Result<Vec<i64>, CustodyErro
 }
 
 fn is_full(error: &CustodyError) -> bool {
-    match error {
-        CustodyError::Ledger(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-        other => matches!(other, CustodyError::OutOfSpace),
+    if let CustodyError::Ledger(error) = error {
+        return error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
     }
+    matches!(error, CustodyError::OutOfSpace)
 }

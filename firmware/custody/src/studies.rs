@@ -139,6 +139,35 @@ impl Custody {
             .await
     }
 
+    /// A page of every instance on this box whose keys are still here, in the order of their arrival, behind the row
+    /// named by `after`: what `verify` walks.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn all_instances(
+        &self,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<InstanceRow>, CustodyError> {
+        self.ledger()
+            .ask(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT i.*, p.id AS pack_id, coalesce(i.study_uid, c.study_uid) AS study
+                     FROM instance i JOIN pack p ON p.row = i.pack JOIN collection c ON c.id = i.collection
+                     WHERE i.id > ?1 AND p.wrapped_key IS NOT NULL
+                     ORDER BY i.id
+                     LIMIT ?2",
+                )?;
+                let mut rows = statement.query(params![after.unwrap_or(0), limit])?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(read_instance(row)?);
+                }
+                Ok(found)
+            })
+            .await
+    }
+
     /// The packs of a collection, in the order they were begun. Empty ones are left out.
     ///
     /// # Errors

@@ -1,0 +1,75 @@
+//! The instance that is arriving: sealed in memory, written behind the end of its pack. It does not count before the
+//! ledger says so.
+
+use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::pack::{
+    FrameSealer, FrameSummary, InstanceDescription, MAX_SEALED_CHUNK_LEN,
+};
+
+use crate::Custody;
+use crate::error::IntakeError;
+use crate::pack_file::OpenPack;
+
+/// Sealed bytes gathered before they are written: four full chunks, so that a large object costs few system calls.
+const WRITE_LEN: usize = 4 * MAX_SEALED_CHUNK_LEN;
+
+/// The instance that is arriving.
+pub(crate) struct Frame {
+    /// Gone once the frame is complete.
+    sealer: Option<FrameSealer>,
+    pub(crate) description: InstanceDescription,
+    pub(crate) attributes: InstanceAttributes,
+    /// Sealed bytes not yet written.
+    buffer: Vec<u8>,
+    /// Sealed bytes written behind the pack's committed length.
+    pub(crate) written: u64,
+}
+
+impl Frame {
+    /// Begins the frame behind the end of a pack, with a fresh salt.
+    pub(crate) fn begin(
+        custody: &Custody,
+        pack: &OpenPack,
+        description: &InstanceDescription,
+        attributes: &InstanceAttributes,
+    ) -> Result<Self, IntakeError> {
+        let salt = custody.vault().random()?;
+        let mut buffer = Vec::with_capacity(WRITE_LEN + 2 * MAX_SEALED_CHUNK_LEN);
+        let sealer = FrameSealer::new(&pack.key, &pack.id, pack.frames, salt, description, &mut buffer);
+        Ok(Frame {
+            sealer: Some(sealer),
+            description: description.clone(),
+            attributes: attributes.clone(),
+            buffer,
+            written: 0,
+        })
+    }
+
+    /// Seals the next piece; writes when enough is gathered.
+    pub(crate) fn write(&mut self, pack: &OpenPack, piece: &[u8]) -> Result<(), IntakeError> {
+        // In steps, so that a large piece does not grow the buffer.
+        for step in piece.chunks(WRITE_LEN) {
+            let sealer = self.sealer.as_mut().ok_or(IntakeError::NotBegun)?;
+            sealer.write(step, &mut self.buffer).map_err(IntakeError::Seal)?;
+            if self.buffer.len() >= WRITE_LEN {
+                self.put(pack)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals and writes the end of the frame. Nothing is flushed yet.
+    pub(crate) fn finish(&mut self, pack: &OpenPack) -> Result<FrameSummary, IntakeError> {
+        let sealer = self.sealer.take().ok_or(IntakeError::NotBegun)?;
+        let summary = sealer.finish(&mut self.buffer).map_err(IntakeError::Seal)?;
+        self.put(pack)?;
+        Ok(summary)
+    }
+
+    fn put(&mut self, pack: &OpenPack) -> Result<(), IntakeError> {
+        pack.write(&self.buffer, pack.committed_len.saturating_add(self.written))?;
+        self.written = self.written.saturating_add(self.buffer.len() as u64);
+        self.buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! Custody as its users see it, and as a power cut leaves it.
+//!
+//! A power cut is simulated by copying the directory at a chosen point and opening the copy; a killed process by a
+//! child of the test that acknowledges on its standard output until it is killed.
+
+mod audit;
+mod erasing;
+mod figures;
+mod inbound;
+mod intake;
+mod ledger;
+mod moves;
+mod power;
+mod recovery;
+mod ward;

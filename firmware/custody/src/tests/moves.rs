@@ -1,0 +1,195 @@
+//! Moving transfers.
+
+use std::collections::BTreeSet;
+
+use beeldbox_protocol::ident::TransferId;
+
+use super::ward::*;
+use crate::kind::{InboundKind, Kind, OutboundKind};
+use crate::{
+    Changes, CustodyError, HoldReason, InboundState, NewInbound, OutboundState, State, WaitReason, Who,
+    allowed,
+};
+
+#[test]
+fn the_moves_in_rust_are_those_of_the_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = crate::schema::open(&dir.path().join("ledger.sqlite")).unwrap();
+    let mut statement =
+        connection.prepare("SELECT direction, from_state, to_state FROM allowed_move").unwrap();
+    let schema: BTreeSet<(String, String, String)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let outbound = OutboundKind::ALL.iter().map(|kind| ("outbound", Kind::Outbound(*kind)));
+    let inbound = InboundKind::ALL.iter().map(|kind| ("inbound", Kind::Inbound(*kind)));
+    let kinds: Vec<_> = outbound.chain(inbound).collect();
+    let mut rust = BTreeSet::new();
+    for (direction, from) in &kinds {
+        for (_, to) in &kinds {
+            if allowed(*from, *to) {
+                rust.insert(((*direction).to_owned(), from.as_str().to_owned(), to.as_str().to_owned()));
+            }
+        }
+    }
+    assert_eq!(rust, schema);
+}
+
+#[test]
+fn every_state_and_reason_reads_back_from_its_json() {
+    let held = OutboundState::Held {
+        back_to: Box::new(OutboundState::Sending { parts_done: 1, parts_total: 2 }),
+        reason: HoldReason::RecipientKeyChanged,
+        since: at(0),
+    };
+    let json = serde_json::to_string(&held).unwrap();
+    assert_eq!(serde_json::from_str::<OutboundState>(&json).unwrap(), held);
+    let later: HoldReason = serde_json::from_str("\"phase_of_the_moon\"").unwrap();
+    assert_eq!(later, HoldReason::UnknownToThisVersion("phase_of_the_moon".to_owned()));
+    assert_eq!(later.who_can_act(), Who::Vendor);
+    assert_eq!(serde_json::to_string(&later).unwrap(), "\"phase_of_the_moon\"");
+    for reason in HoldReason::ALL {
+        assert_eq!(&HoldReason::from(reason.as_str().to_owned()), reason);
+    }
+    for kind in OutboundKind::ALL {
+        assert_eq!(OutboundKind::from_word(kind.as_str()), Some(*kind));
+    }
+}
+
+#[tokio::test]
+async fn the_second_of_two_moves_is_stale() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let again =
+        move_on(&custody, &study, OutboundState::Collecting, OutboundState::Queued { closed_at: at(6) })
+            .await;
+    assert!(matches!(again, Err(CustodyError::Stale)));
+}
+
+#[tokio::test]
+async fn a_move_that_is_not_on_the_list_is_refused_twice() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    let leap =
+        move_on(&custody, &study, OutboundState::Collecting, OutboundState::Accepted { at: at(1) }).await;
+    assert!(matches!(leap, Err(CustodyError::MoveNotAllowed { .. })));
+    let behind_its_back = custody
+        .ledger()
+        .ask(|connection| {
+            connection.execute("UPDATE transfer SET state = 'accepted'", [])?;
+            Ok(())
+        })
+        .await;
+    assert!(matches!(behind_its_back, Err(CustodyError::Ledger(_))));
+}
+
+#[tokio::test]
+async fn a_held_transfer_goes_back_only_to_where_it_was() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let queued = OutboundState::Queued { closed_at: at(5) };
+    let held = OutboundState::Held {
+        back_to: Box::new(queued.clone()),
+        reason: HoldReason::ConflictingInstances,
+        since: at(6),
+    };
+    move_on(&custody, &study, queued.clone(), held.clone()).await.unwrap();
+    let elsewhere = move_on(&custody, &study, held.clone(), OutboundState::Accepted { at: at(7) }).await;
+    assert!(matches!(elsewhere, Err(CustodyError::MoveNotAllowed { .. })));
+    move_on(&custody, &study, held, queued).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_move_carries_letter_addressee_task_and_schedule() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let addressee = crate::AddresseeSnapshot {
+        id: "loc-1".parse().unwrap(),
+        ura: "90000381".parse().unwrap(),
+        name: "Ziekenhuis West".to_owned(),
+        department: None,
+        key_id: "k1".to_owned(),
+        recipient_json: "{}".to_owned(),
+    };
+    let changes = Changes {
+        due_at: Some(at(10)),
+        urgent: Some(true),
+        letter: Some(b"sealed".to_vec()),
+        addressee: Some(addressee.clone()),
+        task: Some(("task-1".to_owned(), "1".to_owned())),
+        ..Changes::default()
+    };
+    let (from, to) = (OutboundState::Queued { closed_at: at(5) }, OutboundState::Addressed { at: at(6) });
+    custody.advance(study.transfer, from, to.clone(), changes, at(6)).await.unwrap();
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Outbound(to));
+    assert_eq!(row.addressee, Some(addressee));
+    assert_eq!(row.task, Some(("task-1".to_owned(), "1".to_owned())));
+    assert!(row.urgent);
+    assert_eq!(custody.letter(study.transfer).await.unwrap().unwrap(), b"sealed");
+    assert_eq!(custody.next_due().await.unwrap(), Some(at(10)));
+    assert!(custody.due(at(9), 10).await.unwrap().is_empty());
+    assert_eq!(custody.due(at(10), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn waiting_counts_attempts_and_remembers_since_when() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    let portal = WaitReason::PortalUnreachable;
+    custody.set_waiting(study.transfer, portal, Some("no route"), at(20), at(10)).await.unwrap();
+    custody.set_waiting(study.transfer, portal, None, at(40), at(30)).await.unwrap();
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!((row.attempts, row.waiting, row.waiting_since), (2, Some(portal), Some(at(10))));
+    custody.set_waiting(study.transfer, WaitReason::PortalBusy, None, at(40), at(30)).await.unwrap();
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!((row.attempts, row.waiting_since, row.due_at), (3, Some(at(30)), Some(at(40))));
+    close_study(&custody, &study).await;
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!((row.attempts, row.waiting, row.waiting_since, row.due_at), (0, None, None, None));
+}
+
+#[tokio::test]
+async fn a_second_addressee_is_a_further_transfer_on_the_same_collection() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    let second = TransferId::from_random([9; 16]);
+    let early = custody.new_transfer_on(study.collection, second, at(1)).await;
+    assert!(matches!(early, Err(CustodyError::StillCollecting)));
+    close_study(&custody, &study).await;
+    custody.new_transfer_on(study.collection, second, at(7)).await.unwrap();
+    custody.new_transfer_on(study.collection, second, at(7)).await.unwrap();
+    assert_eq!(custody.studies(None, 10).await.unwrap().len(), 2);
+    let row = custody.transfer(second).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Outbound(OutboundState::Queued { closed_at: at(5) }));
+}
+
+#[tokio::test]
+async fn an_announcement_is_new_once() {
+    let (_dir, custody) = empty_ward();
+    let new = NewInbound {
+        id: TransferId::from_random([1; 16]),
+        task_id: "t".to_owned(),
+        task_version: "1".to_owned(),
+        letter_ref: "Binary/1".to_owned(),
+        sender_hint: Some("90000381".to_owned()),
+        urgent: false,
+        now: at(0),
+    };
+    assert!(custody.announce(new.clone()).await.unwrap());
+    assert!(!custody.announce(new.clone()).await.unwrap());
+    let row = custody.transfer(new.id).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Inbound(InboundState::Announced));
+    assert_eq!(row.letter_ref.as_deref(), Some("Binary/1"));
+    assert_eq!(custody.due(at(0), 10).await.unwrap().len(), 1);
+}
