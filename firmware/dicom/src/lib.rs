@@ -25,6 +25,8 @@ mod dimse;
 mod echo;
 /// What an instance says about itself.
 mod instance;
+/// Who takes instances into custody.
+mod intake;
 /// Accepting connections, limits, stopping.
 mod listen;
 /// Presentation contexts and peers we accept, with the reason of each refusal.
@@ -45,10 +47,10 @@ pub use deliver::{
 };
 pub use echo::{EchoError, echo, echo_over};
 pub use instance::InstanceHeader;
+pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 pub use listen::{ListenError, listen};
 pub use negotiate::{AllowedPeer, NodePolicy};
 pub use pdu::WireError;
-pub use receive::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 pub use status::{DimseStatus, StatusFamily};
 
 /// Names this implementation (PS3.7 annex D.3.3.2). Derived from a UUID (PS3.5 annex B.2), so nobody had to register it.

@@ -16,9 +16,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, info, info_span, warn};
 
+use crate::intake::{AssociationInfo, Intake, IntakeAssociation};
 use crate::negotiate::{Agreement, NodePolicy, Reject, negotiate};
 use crate::pdu::{self, Incoming, Phase, Timers, Wait, Wire, WireError, abort_for};
-use crate::receive::{AssociationInfo, Ending, Intake, IntakeAssociation, Tally, serve};
+use crate::receive::{Ending, Tally, serve};
 use crate::status::DimseStatus;
 
 /// Connections that may wait for a refusal while all places are taken. More are closed without a word.

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::receive::Refusal;
+use crate::intake::Refusal;
 use crate::{
     AllowedPeer, AssociateError, AssociationLimits, EchoError, InstanceHeader, OutgoingInstance,
     OutgoingSource, PeerNode, SourceError, associate, echo,

@@ -10,82 +10,18 @@
 //! inside an instance gives the instance up. PS3.4 annex B (storage), PS3.7 §9.1.1 (C-STORE).
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::net::SocketAddr;
 
-use beeldbox_protocol::ident::{AeTitle, SopClassUid, SopInstanceUid};
+use beeldbox_protocol::ident::{SopClassUid, SopInstanceUid};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::dimse::{self, Command};
 use crate::instance::InstanceHeader;
+use crate::intake::{IntakeAssociation, Refusal};
 use crate::negotiate::{AgreedContext, Service};
 use crate::pdu::{BUFFER, Incoming, PdvKind, Piece, RELEASE_REPLY, Wait, Wire, WireError};
 use crate::sniff::{self, Sniffed};
 use crate::status::DimseStatus;
-
-/// Who is at the other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssociationInfo {
-    /// Number of the association since the node began to listen.
-    pub id: u64,
-    /// Who calls.
-    pub calling_ae: AeTitle,
-    /// Who is called.
-    pub called_ae: AeTitle,
-    /// From where.
-    pub peer_address: SocketAddr,
-    /// Implementation version name of the peer, or its class UID: for support.
-    pub implementation: Option<String>,
-}
-
-/// Somebody who takes instances into custody.
-pub trait Intake: Send + Sync + 'static {
-    /// What it keeps per association.
-    type Association: IntakeAssociation;
-
-    /// An association was agreed on. A refusal becomes A-ASSOCIATE-RJ: transient, unless it is
-    /// [`DimseStatus::NOT_AUTHORIZED`].
-    fn open(&self, info: &AssociationInfo)
-    -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
-}
-
-/// The taker's side of one association. Calls come one after another.
-///
-/// After a `begin` that succeeded comes exactly one `finish` or `abandon`; after a refused `begin` neither, after a
-/// refused `write` an `abandon`, after a refused `finish` nothing more: the taker has given the instance up itself.
-pub trait IntakeAssociation: Send + 'static {
-    /// Shows that an instance is safe.
-    type Proof: Send;
-
-    /// An instance begins. The header is complete; its first bytes follow by `write`.
-    fn begin(&mut self, header: InstanceHeader) -> impl Future<Output = Result<(), Refusal>> + Send;
-
-    /// The next bytes of the data set, at most 256 KiB.
-    fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), Refusal>> + Send;
-
-    /// All bytes have come.
-    ///
-    /// # Durability
-    /// Returns a proof only when the instance is on stable storage: the peer may erase its copy on our answer.
-    fn finish(&mut self) -> impl Future<Output = Result<Self::Proof, Refusal>> + Send;
-
-    /// The instance in progress is given up.
-    fn abandon(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// The association has ended, in whatever way.
-    fn close(self) -> impl Future<Output = ()> + Send;
-}
-
-/// Why an instance is not taken, as the peer will read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("refused with status {status}: {comment}")]
-pub struct Refusal {
-    /// Status of the response; a success status here is answered as [`DimseStatus::CANNOT_UNDERSTAND`].
-    pub status: DimseStatus,
-    /// Error Comment (0000,0902): at most 64 ASCII characters, nothing about a patient.
-    pub comment: &'static str,
-}
 
 /// How an association went.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,8 @@
 pub mod pacs;
 /// Part 10 files: finding the data set, writing the preamble and the file meta information.
 pub mod part10;
+/// Drawing the slices.
+mod phantom;
 /// Sending files.
 pub mod send;
 /// Making a CT study.
