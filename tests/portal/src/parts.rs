@@ -1,0 +1,185 @@
+//! `/parts/{transfer}`: the sealed bytes, in pieces named by their own digest.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use beeldbox_protocol::envelope::letter::PART_LEN;
+use beeldbox_protocol::ident::{Digest, TransferId, Ura};
+use beeldbox_protocol::portal::PartList;
+use beeldbox_protocol::portal::task::TaskStatus;
+use rusqlite::{Connection, params};
+
+use crate::content::{Stored, claimed_digest, claimed_len, give, read_away};
+use crate::identity::Client;
+use crate::refusal::Refusal;
+use crate::site::{Site, header_text};
+use crate::store::part_at;
+use crate::task_api::transfer_in;
+use crate::tasks::{self, Content};
+
+/// `PUT /parts/{transfer}/{digest}`, by the sender, while the transfer is a draft.
+pub async fn write(
+    State(site): State<Arc<Site>>,
+    Extension(client): Extension<Client>,
+    Path((transfer, digest)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let transfer = transfer_in(&transfer)?;
+    let digest = digest_in(&digest)?;
+    let len = claimed_len(&headers, PART_LEN)?;
+    if let Err(refusal) = may_store(&site, &client, transfer, digest, len, &headers).await {
+        read_away(body).await;
+        return Err(refusal);
+    }
+    let incoming = site.store.receive(&part_at(&transfer, &digest), body, PART_LEN).await?;
+    if incoming.digest != digest || incoming.len != len {
+        incoming.discard().await;
+        return Err(Refusal::DigestMismatch);
+    }
+    incoming.keep().await?;
+    let row_len = i64::try_from(len).map_err(|_| Refusal::TooLarge { limit: PART_LEN })?;
+    let (ura, quota) = (client.ura, site.limits.bytes_per_sender);
+    let recorded = site
+        .ledger
+        .write(move |writing| {
+            check_sender(writing.connection, &transfer, &ura)?;
+            check_quota(writing.connection, &ura, quota, len)?;
+            writing.connection.execute(
+                "INSERT OR IGNORE INTO part (transfer, digest, len) VALUES (?1, ?2, ?3)",
+                params![transfer.to_string(), digest.to_string(), row_len],
+            )?;
+            Ok::<_, Refusal>(())
+        })
+        .await;
+    if let Err(refusal) = recorded {
+        remove_unrecorded(&site, &transfer, &digest).await;
+        return Err(refusal);
+    }
+    let mut response = StatusCode::CREATED.into_response();
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{digest}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Bytes without a row belong to nobody, for instance when the transfer was recalled while they came. A transfer that
+/// is not a draft any more gets no new rows, so looking again is enough.
+async fn remove_unrecorded(site: &Site, transfer: &TransferId, digest: &Digest) {
+    let (asked, part) = (*transfer, *digest);
+    let recorded = site.ledger.read(move |connection| tasks::part_len(connection, &asked, &part)).await;
+    if let Ok(None) = recorded
+        && let Err(why) = site.store.remove(&part_at(transfer, digest)).await
+    {
+        tracing::warn!(?why, "bytes without a row are left for the next start to remove");
+    }
+}
+
+/// Everything that can be said before the first byte of the body is read.
+async fn may_store(
+    site: &Site,
+    client: &Client,
+    transfer: TransferId,
+    digest: Digest,
+    len: u64,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
+    if claimed_digest(headers)? != digest {
+        return Err(Refusal::DigestMismatch);
+    }
+    if header_text(headers, header::IF_NONE_MATCH).is_some_and(|value| value != "*") {
+        return Err(Refusal::Malformed("If-None-Match is * here.".to_owned()));
+    }
+    let (ura, quota) = (client.ura.clone(), site.limits.bytes_per_sender);
+    site.ledger
+        .read(move |connection| {
+            let checked = check_sender(connection, &transfer, &ura);
+            if !matches!(checked, Err(Refusal::NotFound))
+                && tasks::part_len(connection, &transfer, &digest)?.is_some()
+            {
+                return Err(Refusal::Exists);
+            }
+            checked?;
+            check_quota(connection, &ura, quota, len)
+        })
+        .await
+}
+
+fn check_sender(connection: &Connection, transfer: &TransferId, ura: &Ura) -> Result<(), Refusal> {
+    let task = tasks::find_for(connection, transfer, ura)?;
+    if !task.is_sent_by(ura) {
+        return Err(Refusal::Forbidden("Parts come from the sender."));
+    }
+    if task.status == TaskStatus::Draft { Ok(()) } else { Err(Refusal::NotADraft) }
+}
+
+fn check_quota(connection: &Connection, ura: &Ura, quota: Option<u64>, len: u64) -> Result<(), Refusal> {
+    let Some(quota) = quota else { return Ok(()) };
+    let used: i64 = connection.query_row(
+        "SELECT coalesce(sum(part.len), 0) FROM part JOIN task ON task.id = part.transfer WHERE task.requester = ?1",
+        [ura.as_str()],
+        |row| row.get(0),
+    )?;
+    let used = u64::try_from(used).unwrap_or(u64::MAX);
+    if used.saturating_add(len) <= quota { Ok(()) } else { Err(Refusal::QuotaFull) }
+}
+
+/// `POST /parts/{transfer}/missing`: which of these are not there.
+pub async fn missing(
+    State(site): State<Arc<Site>>,
+    Extension(client): Extension<Client>,
+    Path(transfer): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let transfer = transfer_in(&transfer)?;
+    let asked: PartList = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::Malformed(format!("The body is no list of parts: {error}.")))?;
+    let missing = site
+        .ledger
+        .read(move |connection| {
+            tasks::find_for(connection, &transfer, &client.ura)?;
+            let mut missing = Vec::new();
+            for digest in asked.parts {
+                if tasks::part_len(connection, &transfer, &digest)?.is_none() {
+                    missing.push(digest);
+                }
+            }
+            Ok::<_, Refusal>(missing)
+        })
+        .await?;
+    Ok(axum::Json(PartList { parts: missing }).into_response())
+}
+
+/// `GET /parts/{transfer}/{digest}`, by the sender, and by the addressee once it was committed.
+pub async fn read(
+    State(site): State<Arc<Site>>,
+    Extension(client): Extension<Client>,
+    Path((transfer, digest)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let transfer = transfer_in(&transfer)?;
+    let digest = digest_in(&digest)?;
+    let found = site
+        .ledger
+        .read(move |connection| {
+            let task = tasks::find_for(connection, &transfer, &client.ura)?;
+            if task.content != Content::Kept {
+                return Err(Refusal::Gone);
+            }
+            let len = tasks::part_len(connection, &transfer, &digest)?.ok_or(Refusal::NotFound)?;
+            Ok(Stored { at: part_at(&transfer, &digest), digest, len })
+        })
+        .await?;
+    let response = give(&site.store, &headers, &found).await?;
+    Ok(site.faults.handle_part(&digest, response))
+}
+
+fn digest_in(path: &str) -> Result<Digest, Refusal> {
+    path.parse().map_err(|_| {
+        Refusal::Malformed("A part is named by its SHA-256, in lower-case hexadecimal.".to_owned())
+    })
+}

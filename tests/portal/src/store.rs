@@ -1,0 +1,275 @@
+//! Where letters and parts lie: an object store, behind the one interface that a local folder and S3 have in common.
+//!
+//! ```text
+//!   letters/‹transfer›/‹sha256›        parts/‹transfer›/‹sha256›
+//! ```
+//!
+//! An object is written under a temporary name while it is hashed, and appears under its own only after the caller has
+//! compared the digest. On a local folder the file and its directory are flushed before [`Incoming::keep`] returns.
+
+use std::fmt::Display;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use beeldbox_protocol::ident::{Digest, RunningDigest, TransferId};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use crate::refusal::Refusal;
+
+/// Bytes handed to a local folder at once: large enough that the thread switch does not count.
+const LOCAL_PIECE: usize = 1024 * 1024;
+
+/// Bytes handed to a remote store at once: S3 takes no smaller pieces (UploadPart, minimum 5 MiB).
+const REMOTE_PIECE: usize = 5 * 1024 * 1024;
+
+/// Bytes read from a local file at once.
+const READ_PIECE: usize = 256 * 1024;
+
+/// Longest silence inside a body that is being sent to us.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refuses.
+    #[error("the folder cannot be made or read")]
+    Folder(#[from] std::io::Error),
+    /// The object store refuses.
+    #[error("the folder cannot be used as an object store")]
+    Objects(#[from] object_store::Error),
+}
+
+/// Letters and parts.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    piece: usize,
+}
+
+/// Bytes that arrived and have no name yet. Dropping them leaves nothing behind.
+pub struct Incoming {
+    upload: Box<dyn MultipartUpload>,
+    /// Digest of what arrived.
+    pub digest: Digest,
+    /// Bytes that arrived.
+    pub len: u64,
+}
+
+impl Store {
+    /// In a folder of this machine. What an interrupted upload left there is removed.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or read.
+    pub fn in_folder(folder: &FilePath) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder)?;
+        remove_staged(folder)?;
+        let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true).with_automatic_cleanup(true);
+        Ok(Store { objects: Arc::new(objects), piece: LOCAL_PIECE })
+    }
+
+    /// In any other object store.
+    pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
+        Store { objects, piece: REMOTE_PIECE }
+    }
+
+    /// Takes a body while hashing it, in constant memory.
+    ///
+    /// # Errors
+    /// If the body breaks off, falls silent or is longer than the limit; or if the store cannot take it.
+    pub async fn receive(&self, at: &Path, body: Body, limit: u64) -> Result<Incoming, Refusal> {
+        let upload = self.objects.put_multipart(at).await.map_err(fault)?;
+        let mut incoming = Incoming { upload, digest: Digest::of(b""), len: 0 };
+        match fill(&mut incoming, self.piece, body, limit).await {
+            Ok(()) => Ok(incoming),
+            Err(refusal) => {
+                incoming.discard().await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Bytes `from..until` of an object, as a body.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub async fn body(&self, at: &Path, from: u64, until: u64) -> Result<Body, Refusal> {
+        if from == until {
+            return Ok(Body::empty());
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(from..until)), ..GetOptions::default() };
+        let found = self.objects.get_opts(at, options).await.map_err(fault)?;
+        match found.payload {
+            GetResultPayload::File(file, _) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.seek(std::io::SeekFrom::Start(from)).await.map_err(fault)?;
+                let bytes = ReaderStream::with_capacity(file.take(until - from), READ_PIECE);
+                Ok(Body::from_stream(bytes))
+            }
+            GetResultPayload::Stream(stream) => Ok(Body::from_stream(stream)),
+        }
+    }
+
+    /// Removes one object. One that is not there is success.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn remove(&self, at: &Path) -> Result<(), Refusal> {
+        match self.objects.delete(at).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// Removes everything in a place, known or not.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn remove_all(&self, place: &Path) -> Result<(), Refusal> {
+        // The whole list first: what a listing tells while its folder is being emptied is not promised.
+        let objects: Vec<_> = self.objects.list(Some(place)).try_collect().await.map_err(fault)?;
+        for object in objects {
+            self.remove(&object.location).await?;
+        }
+        Ok(())
+    }
+
+    /// Every name that is here.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn names(&self) -> Result<Vec<String>, Refusal> {
+        let objects: Vec<_> = self.objects.list(None).try_collect().await.map_err(fault)?;
+        let mut names: Vec<String> = objects.iter().map(|object| object.location.to_string()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The transfers that have anything here.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    pub async fn transfers(&self) -> Result<Vec<String>, Refusal> {
+        let mut found = Vec::new();
+        for place in ["letters", "parts"] {
+            let list = self.objects.list_with_delimiter(Some(&Path::from(place))).await.map_err(fault)?;
+            found.extend(list.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)));
+        }
+        Ok(found)
+    }
+}
+
+impl Incoming {
+    /// Gives the bytes their name.
+    ///
+    /// # Errors
+    /// If the store cannot; nothing is stored then.
+    ///
+    /// # Durability
+    /// When this returns `Ok`, the object survives a power cut.
+    pub async fn keep(mut self) -> Result<(), Refusal> {
+        self.upload.complete().await.map(drop).map_err(fault)
+    }
+
+    /// Throws the bytes away.
+    pub async fn discard(mut self) {
+        if let Err(error) = self.upload.abort().await {
+            tracing::debug!(%error, "an unfinished upload is left for the next start to remove");
+        }
+    }
+}
+
+async fn fill(incoming: &mut Incoming, piece: usize, body: Body, limit: u64) -> Result<(), Refusal> {
+    let mut body = body.into_data_stream();
+    let mut digest = RunningDigest::new();
+    let mut waiting: Vec<Bytes> = Vec::new();
+    let mut waiting_len = 0;
+    loop {
+        let next = tokio::time::timeout(BODY_TIMEOUT, body.next()).await;
+        let next = next.map_err(|_| Refusal::Malformed("The body fell silent.".to_owned()))?;
+        let Some(bytes) =
+            next.transpose().map_err(|_| Refusal::Malformed("The body broke off.".to_owned()))?
+        else {
+            break;
+        };
+        incoming.len += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if incoming.len > limit {
+            return Err(Refusal::TooLarge { limit });
+        }
+        digest.update(&bytes);
+        waiting_len += bytes.len();
+        waiting.push(bytes);
+        if waiting_len >= piece {
+            waiting_len = 0;
+            incoming
+                .upload
+                .put_part(std::mem::take(&mut waiting).into_iter().collect())
+                .await
+                .map_err(fault)?;
+        }
+    }
+    incoming.upload.put_part(PutPayload::from_iter(waiting)).await.map_err(fault)?;
+    incoming.digest = digest.finish();
+    Ok(())
+}
+
+/// Where a transfer's letter lies.
+pub fn letter_at(transfer: &TransferId, digest: &Digest) -> Path {
+    Path::from(format!("letters/{transfer}/{digest}"))
+}
+
+/// Where all letters of a transfer lie.
+pub fn letters_of(transfer: impl Display) -> Path {
+    Path::from(format!("letters/{transfer}"))
+}
+
+/// Where a part lies.
+pub fn part_at(transfer: &TransferId, digest: &Digest) -> Path {
+    Path::from(format!("parts/{transfer}/{digest}"))
+}
+
+/// Where all parts of a transfer lie.
+pub fn parts_of(transfer: impl Display) -> Path {
+    Path::from(format!("parts/{transfer}"))
+}
+
+/// A full disk is told apart, because the client should come back later.
+fn fault(error: impl std::error::Error + 'static) -> Refusal {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut told = Vec::new();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::StorageFull
+        {
+            return Refusal::DiskFull;
+        }
+        told.push(inner.to_string());
+        cause = inner.source();
+    }
+    Refusal::Fault(told.join(": "))
+}
+
+/// A local folder's unfinished uploads end in `#‹number›`; a crash leaves them behind.
+fn remove_staged(folder: &FilePath) -> std::io::Result<()> {
+    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_string_lossy().contains('#') {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! Transfers in the ledger: finding, writing and listing them.
+//!
+//! Whether a client may know of a transfer is decided here, in [`StoredTask::seen_by`] and in the listing's query:
+//! the requester always, the owner once it was committed. For everybody else it does not exist.
+
+use beeldbox_protocol::ident::{Digest, TransferId, Ura};
+use beeldbox_protocol::portal::fhir::{CodeableConcept, Meta, Task};
+use beeldbox_protocol::portal::task::{Mover, TRANSFER_SYSTEM, TaskStatus, TransferNotice, may_move};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use crate::ledger::{LedgerError, Writing, timestamp};
+use crate::life_cycle::Checked;
+use crate::refusal::Refusal;
+
+/// Whether letter and parts are still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// They are.
+    Kept,
+    /// Nobody may read them any more; they are being erased.
+    Closed,
+    /// They are gone.
+    Erased,
+}
+
+/// A transfer as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredTask {
+    /// The Task, with its version and time of change.
+    pub task: Task,
+    /// Version, from one.
+    pub version: i64,
+    /// Who sends.
+    pub requester: String,
+    /// Who receives.
+    pub owner: String,
+    /// Where it is.
+    pub status: TaskStatus,
+    /// Whether it was ever shown to the addressee.
+    pub is_committed: bool,
+    /// Whether letter and parts are still there.
+    pub content: Content,
+}
+
+impl StoredTask {
+    /// Whether this client may know of it.
+    pub fn seen_by(&self, client: &Ura) -> bool {
+        self.requester == client.as_str() || (self.is_committed && self.owner == client.as_str())
+    }
+
+    /// Whether this client is its sender.
+    pub fn is_sent_by(&self, client: &Ura) -> bool {
+        self.requester == client.as_str()
+    }
+}
+
+const COLUMNS: &str = "version, updated, requester, owner, status, committed, content, body";
+
+fn read_row(row: &Row<'_>) -> Result<StoredTask, LedgerError> {
+    let (version, updated): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let (status, content, body): (String, String, String) = (row.get(4)?, row.get(6)?, row.get(7)?);
+    let mut task: Task = serde_json::from_str(&body).map_err(|_| LedgerError::Damaged("a Task"))?;
+    task.meta = Meta { version_id: Some(version.to_string()), last_updated: Some(timestamp(updated)?) };
+    Ok(StoredTask {
+        task,
+        version,
+        requester: row.get(2)?,
+        owner: row.get(3)?,
+        status: TaskStatus::from_code(&status).ok_or(LedgerError::Damaged("a status"))?,
+        is_committed: row.get(5)?,
+        content: match content.as_str() {
+            "kept" => Content::Kept,
+            "closed" => Content::Closed,
+            _ => Content::Erased,
+        },
+    })
+}
+
+/// The transfer with this id.
+pub fn find(connection: &Connection, transfer: &TransferId) -> Result<Option<StoredTask>, LedgerError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM task WHERE id = ?1"))?;
+    let mut rows = statement.query([transfer.to_string()])?;
+    rows.next()?.map(read_row).transpose()
+}
+
+/// The transfer with this id, if the client may know of it.
+pub fn find_for(connection: &Connection, transfer: &TransferId, client: &Ura) -> Result<StoredTask, Refusal> {
+    let found = find(connection, transfer)?;
+    found.filter(|task| task.seen_by(client)).ok_or(Refusal::NotFound)
+}
+
+/// Writes a new draft.
+pub fn insert(writing: &Writing<'_>, checked: &Checked, grace: SignedDuration) -> Result<i64, Refusal> {
+    let body = serde_json::to_string(&checked.task).map_err(|error| Refusal::Fault(error.to_string()))?;
+    let inserted = writing.connection.execute(
+        "INSERT OR IGNORE INTO task
+             (id, version, updated, requester, owner, status, committed, valid_until, erase_due, content, body)
+         VALUES (?1, 1, ?2, ?3, ?4, 'draft', 0, ?5, ?6, 'kept', ?7)",
+        params![
+            checked.task.id,
+            writing.next_mark()?,
+            checked.requester.as_str(),
+            checked.owner.as_str(),
+            checked.valid_until.as_microsecond(),
+            later(checked.valid_until, grace),
+            body,
+        ],
+    )?;
+    if inserted == 1 { Ok(1) } else { Err(Refusal::Exists) }
+}
+
+/// Writes the next version of a transfer and says which it is.
+///
+/// A cancelled transfer's content is closed in the same commit: from the answer on nobody can read it, whenever the
+/// bytes go. A transfer that has come to an end otherwise keeps its content for the time of grace.
+pub fn update(
+    writing: &Writing<'_>,
+    stored: &StoredTask,
+    task: &Task,
+    to: TaskStatus,
+    valid_until: Timestamp,
+    grace: SignedDuration,
+) -> Result<i64, Refusal> {
+    let body = serde_json::to_string(task).map_err(|error| Refusal::Fault(error.to_string()))?;
+    let (erase_due, content) = match to {
+        TaskStatus::Draft | TaskStatus::Requested => (later(valid_until, grace), "kept"),
+        TaskStatus::InProgress => (later(valid_until.max(writing.now), grace), "kept"),
+        TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Rejected => {
+            (later(writing.now, grace), "kept")
+        }
+        TaskStatus::Cancelled => (writing.now.as_microsecond(), "closed"),
+    };
+    let changed = writing.connection.execute(
+        "UPDATE task
+         SET version = version + 1, updated = ?1, status = ?2, committed = max(committed, ?3),
+             erase_due = ?4, content = iif(content = 'kept', ?5, content), body = ?6
+         WHERE id = ?7 AND version = ?8 AND status = ?9",
+        params![
+            writing.next_mark()?,
+            to.code(),
+            to == TaskStatus::Requested,
+            erase_due,
+            content,
+            body,
+            task.id,
+            stored.version,
+            stored.status.code(),
+        ],
+    )?;
+    if changed == 1 { Ok(stored.version + 1) } else { Err(Refusal::VersionDiffers) }
+}
+
+fn later(time: Timestamp, wait: SignedDuration) -> i64 {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX).as_microsecond()
+}
+
+/// Whether everything that the Task names is there.
+pub fn check_complete(connection: &Connection, transfer: &TransferId, task: &Task) -> Result<(), Refusal> {
+    let mut probe = task.clone();
+    probe.meta = Meta { version_id: Some("0".to_owned()), last_updated: Some(Timestamp::UNIX_EPOCH) };
+    let notice = TransferNotice::read(&probe).map_err(|error| Refusal::Nonsense(error.to_string()))?;
+    let (mut missing, mut of_other_length) = (Vec::new(), Vec::new());
+    for part in notice.parts {
+        match part_len(connection, transfer, &part.digest)? {
+            None => missing.push(part.digest),
+            Some(len) if len != part.len => of_other_length.push(part.digest),
+            Some(_) => {}
+        }
+    }
+    let is_letter_missing = letter(connection, transfer)?.is_none();
+    if missing.is_empty() && of_other_length.is_empty() && !is_letter_missing {
+        return Ok(());
+    }
+    Err(Refusal::Incomplete { missing, is_letter_missing, of_other_length })
+}
+
+/// Length of a stored part.
+pub fn part_len(
+    connection: &Connection,
+    transfer: &TransferId,
+    digest: &Digest,
+) -> Result<Option<u64>, LedgerError> {
+    let len = connection
+        .query_row(
+            "SELECT len FROM part WHERE transfer = ?1 AND digest = ?2",
+            params![transfer.to_string(), digest.to_string()],
+            |row| row.get::<_, i64>(0),
+        )
+        .optional()?;
+    len.map(|len| u64::try_from(len).map_err(|_| LedgerError::Damaged("a length"))).transpose()
+}
+
+/// Digest and length of a stored letter.
+pub fn letter(connection: &Connection, transfer: &TransferId) -> Result<Option<(Digest, u64)>, LedgerError> {
+    let found: Option<(String, i64)> = connection
+        .query_row("SELECT digest, len FROM letter WHERE transfer = ?1", [transfer.to_string()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((digest, len)) = found else { return Ok(None) };
+    let digest = digest.parse().map_err(|_| LedgerError::Damaged("a digest"))?;
+    Ok(Some((digest, u64::try_from(len).map_err(|_| LedgerError::Damaged("a length"))?)))
+}
+
+/// Which transfers to list.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// For whom.
+    pub client: Ura,
+    /// Only those changed at this time or later, in microseconds.
+    pub since: i64,
+    /// Only those of this owner.
+    pub owner: Option<String>,
+    /// Only those of this requester.
+    pub requester: Option<String>,
+    /// Only those in one of these states; all if empty.
+    pub status: Vec<TaskStatus>,
+    /// At most so many.
+    pub count: usize,
+}
+
+/// Transfers that the client may know of, in the order in which they changed; one more than asked for, if there is.
+pub fn list(connection: &Connection, listing: &Listing) -> Result<Vec<StoredTask>, LedgerError> {
+    let mut values: Vec<Value> = vec![
+        Value::from(listing.client.to_string()),
+        Value::from(listing.since),
+        Value::from(i64::try_from(listing.count).unwrap_or(i64::MAX).saturating_add(1)),
+    ];
+    let mut only = String::new();
+    for (column, wanted) in [("owner", &listing.owner), ("requester", &listing.requester)] {
+        if let Some(ura) = wanted {
+            values.push(Value::from(ura.clone()));
+            only.push_str(&format!(" AND {column} = ?{}", values.len()));
+        }
+    }
+    if !listing.status.is_empty() {
+        // Codes of our own enum: nothing from outside reaches the text of the statement.
+        let codes: Vec<String> = listing.status.iter().map(|status| format!("'{status}'")).collect();
+        only.push_str(&format!(" AND status IN ({})", codes.join(", ")));
+    }
+    let half = |whose: &str| {
+        format!(
+            "SELECT * FROM (SELECT {COLUMNS} FROM task WHERE {whose} AND updated >= ?2{only} ORDER BY updated LIMIT ?3)"
+        )
+    };
+    let sql = format!(
+        "{} UNION ALL {} ORDER BY updated LIMIT ?3",
+        half("requester = ?1"),
+        half("owner = ?1 AND committed = 1 AND requester <> ?1")
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read_row(row)?);
+    }
+    Ok(found)
+}
+
+/// Cancels every transfer that nobody collected in time, and says which.
+pub fn expire(writing: &Writing<'_>, grace: SignedDuration) -> Result<Vec<String>, Refusal> {
+    let mut statement = writing.connection.prepare(&format!(
+        "SELECT {COLUMNS} FROM task WHERE status IN ('draft', 'requested') AND valid_until <= ?1"
+    ))?;
+    let mut rows = statement.query([writing.now.as_microsecond()])?;
+    let mut expired = Vec::new();
+    while let Some(row) = rows.next()? {
+        expired.push(read_row(row)?);
+    }
+    let mut ids = Vec::new();
+    for stored in expired {
+        if !may_move(Mover::Portal, stored.status, TaskStatus::Cancelled) {
+            continue;
+        }
+        let mut task = Task { meta: Meta::default(), ..stored.task.clone() };
+        task.status = TaskStatus::Cancelled.code().to_owned();
+        task.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, "expired"));
+        update(writing, &stored, &task, TaskStatus::Cancelled, writing.now, grace)?;
+        ids.push(task.id);
+    }
+    Ok(ids)
+}

@@ -1,0 +1,24 @@
+//! The portal's interface, over real TLS, from the outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect ends there")]
+
+/// Hospitals that talk to a portal.
+mod hospital;
+
+/// Who may ask, and enrolment.
+mod identity;
+
+/// Making and moving transfers.
+mod life_cycle;
+
+/// Letters and parts.
+mod content;
+
+/// Lists, pages and waiting.
+mod news;
+
+/// The address book.
+mod directory;
+
+/// Restarts, and bad manners.
+mod hardship;
