@@ -116,6 +116,7 @@ pub async fn read(
 ) -> Result<Response, Refusal> {
     let transfer = transfer_in(&transfer)?;
     let served = site.faults.letter_served_for(transfer);
+    let ura = client.ura.clone();
     let found = site
         .ledger
         .read(move |connection| {
@@ -127,5 +128,6 @@ pub async fn read(
             Ok(Stored { at: letter_at(&served, &digest), digest, len })
         })
         .await?;
+    tracing::info!(%transfer, %ura, "letter given out");
     give(&site.store, &headers, &found).await
 }

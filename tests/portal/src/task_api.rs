@@ -159,6 +159,7 @@ async fn change(
             tasks::find_for(writing.connection, &transfer, &ura)
         })
         .await?;
+    tracing::info!(%transfer, ura = %client.ura, status = %stored.status, "transfer moved");
     site.tell_news();
     if stored.status == TaskStatus::Cancelled {
         // The commit has closed the content already. If erasing fails now, the sweep does it later.
