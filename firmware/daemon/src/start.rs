@@ -56,7 +56,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     let directory = DirectoryCopy::default();
     directory.load(&custody, None).await.context("the stored directory")?;
     let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));
-    let portal = PortalClient::new(&settings.portal_url, keys.tls.clone(), user_agent).context("portal client")?;
+    let portal =
+        PortalClient::new(&settings.portal_url, keys.tls.clone(), user_agent).context("portal client")?;
     let certificates_valid_until = keys.valid_until;
     let road = Road::new(RoadParts {
         custody: custody.clone(),
@@ -80,7 +81,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     let dicom_address = listener.local_addr().context("DICOM address")?;
     let intake = Arc::new(CustodyIntake::new(custody.clone(), clock));
     let dicom_stop = stop.clone().cancelled_owned();
-    let node = tokio::spawn(beeldbox_dicom::listen(listener, Arc::new(node_policy(&settings)), intake, dicom_stop));
+    let node =
+        tokio::spawn(beeldbox_dicom::listen(listener, Arc::new(node_policy(&settings)), intake, dicom_stop));
     let desk = Desk::new(road, &settings, dicom_address, recovery, started_at, certificates_valid_until);
     let socket = admin::bind(&settings.admin_socket)
         .with_context(|| format!("cannot listen on {}", settings.admin_socket.display()))?;
@@ -124,7 +126,8 @@ async fn open_custody(
         reserve_bytes: settings.keeping.reserve_bytes,
         now,
     };
-    let opened = tokio::task::spawn_blocking(move || Custody::open(options)).await.context("opening custody")?;
+    let opened =
+        tokio::task::spawn_blocking(move || Custody::open(options)).await.context("opening custody")?;
     let (custody, report) = opened.with_context(|| format!("custody in {}", settings.state_dir.display()))?;
     Ok((custody, report.to_string()))
 }
@@ -165,7 +168,9 @@ fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::Join
 /// Waits for a signal, or for storage to be in doubt; gives the reason in the second case.
 async fn until_stop(custody: &Custody) -> Option<String> {
     let mut failed = custody.failed();
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return Some("signals cannot be handled".to_owned());
     };
     let interval = beeldbox_system::service::watchdog_interval();

@@ -13,7 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start_logging(debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     // Libraries say at most WARN: their INFO lines are not written for the people who read this log.
-    let filter = tracing_subscriber::filter::Targets::new().with_default(LevelFilter::WARN).with_target("beeldbox", level);
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("beeldbox", level);
     // systemd sets JOURNAL_STREAM only when standard error really leads to the journal.
     if std::env::var_os("JOURNAL_STREAM").is_some()
         && let Ok(journal) = tracing_journald::layer()

@@ -4,7 +4,9 @@
 //! [`RecipientVerified`] can be sent to. The first key seen of a partner is remembered when it is used; another key
 //! later holds the transfer until a person compared it with the partner.
 
-use beeldbox_custody::{AddresseeSnapshot, AuditRecord, Changes, OutboundState, State, TransferConfidential, TransferRow};
+use beeldbox_custody::{
+    AddresseeSnapshot, AuditRecord, Changes, OutboundState, State, TransferConfidential, TransferRow,
+};
 use beeldbox_protocol::admin::{Addressee, CheckFlag, Reception};
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::envelope::recipient::RecipientVerified;
@@ -113,7 +115,8 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
     let (addressee, recipient) = look_up(road, &decision.addressee)?;
     let row = current(road, transfer).await?;
     let collection = row.collection.ok_or(AddressError::NothingToSend)?;
-    let study = road.custody.study(collection).await.map_err(StepError::from)?.ok_or(AddressError::NothingToSend)?;
+    let study =
+        road.custody.study(collection).await.map_err(StepError::from)?.ok_or(AddressError::NothingToSend)?;
     if study.summary.instances == 0 {
         return Err(AddressError::NothingToSend);
     }

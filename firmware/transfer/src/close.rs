@@ -49,7 +49,8 @@ impl Worker for Closer {
     }
 
     async fn wait(&mut self) {
-        let look = (self.road.settings.quiet_time / 4).clamp(Duration::from_millis(250), Duration::from_secs(5));
+        let look =
+            (self.road.settings.quiet_time / 4).clamp(Duration::from_millis(250), Duration::from_secs(5));
         tokio::time::sleep(look).await;
     }
 }

@@ -12,10 +12,13 @@
 use std::collections::{HashMap, HashSet};
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, CustodyError, FrameReader, HoldReason, InboundState, InstanceRow, ReadError,
-    State, TransferRow, WaitReason,
+    AuditRecord, Changes, CollectionId, CustodyError, FrameReader, HoldReason, InboundState, InstanceRow,
+    ReadError, State, TransferRow, WaitReason,
 };
-use beeldbox_dicom::{AssociateError, AssociationLimits, DimseStatus, OutgoingInstance, OutgoingSource, SourceError, StoreAssociation, StoreError};
+use beeldbox_dicom::{
+    AssociateError, AssociationLimits, DimseStatus, OutgoingInstance, OutgoingSource, SourceError,
+    StoreAssociation, StoreError,
+};
 use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{SopClassUid, TransferSyntaxUid};
@@ -83,9 +86,9 @@ impl Deliverer {
         let Err(failure) = result else { return };
         let disposition = match &failure {
             DeliverError::Stopping => return,
-            DeliverError::Associate(AssociateError::Rejected { transient: false, .. } | AssociateError::TinyPdu { .. }) => {
-                Disposition::Hold(HoldReason::PacsRefusedUs)
-            }
+            DeliverError::Associate(
+                AssociateError::Rejected { transient: false, .. } | AssociateError::TinyPdu { .. },
+            ) => Disposition::Hold(HoldReason::PacsRefusedUs),
             DeliverError::Associate(_) | DeliverError::Store(_) => retry(WaitReason::PacsUnreachable),
             DeliverError::PacsBusy => retry(WaitReason::PacsBusy),
             DeliverError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
@@ -172,7 +175,8 @@ async fn deliver(road: &Road, row: &TransferRow) -> Result<(), DeliverError> {
 fn next_batch(delivery: &Delivery) -> Option<Vec<InstanceRow>> {
     let mut contexts: HashSet<(&SopClassUid, &TransferSyntaxUid)> = HashSet::new();
     let mut batch = Vec::new();
-    for instance in delivery.instances.iter().filter(|instance| !delivery.settled.contains_key(&instance.id)) {
+    for instance in delivery.instances.iter().filter(|instance| !delivery.settled.contains_key(&instance.id))
+    {
         let context = (&instance.sop_class, &instance.transfer_syntax);
         if contexts.len() < MAX_CONTEXTS || contexts.contains(&context) {
             contexts.insert(context);
@@ -196,7 +200,8 @@ async fn deliver_batch(
         }
     }
     let limits = AssociationLimits::default();
-    let associated = beeldbox_dicom::associate(&road.settings.pacs, &road.settings.ae_title, &contexts, limits).await;
+    let associated =
+        beeldbox_dicom::associate(&road.settings.pacs, &road.settings.ae_title, &contexts, limits).await;
     road.note_pacs(&associated);
     let mut association = associated?;
     let result = store_all(road, row, delivery, batch, &mut association).await;

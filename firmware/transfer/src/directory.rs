@@ -161,7 +161,13 @@ impl DirectorySync {
         }
         let count = entries.len();
         if let Some(new_mark) = new_mark {
-            self.road.custody.put_directory(entries, Some(DirectoryMark { resource_type: resource_type.to_owned(), mark: new_mark })).await?;
+            self.road
+                .custody
+                .put_directory(
+                    entries,
+                    Some(DirectoryMark { resource_type: resource_type.to_owned(), mark: new_mark }),
+                )
+                .await?;
         }
         Ok(count)
     }
@@ -173,23 +179,33 @@ impl DirectorySync {
         let stored = self.road.custody.directory().await?;
         let own: Vec<Endpoint> = of_type(&stored, "Endpoint");
         let published = own.iter().find(|endpoint| endpoint.id == id).and_then(|endpoint| {
-            endpoint.extension.iter().find(|extension| extension.url == RECIPIENT_KEY_EXTENSION)?.value_string.clone()
+            endpoint
+                .extension
+                .iter()
+                .find(|extension| extension.url == RECIPIENT_KEY_EXTENSION)?
+                .value_string
+                .clone()
         });
         let is_current = published
             .and_then(|statement| RecipientVerified::verify(&statement, ura, &self.road.anchors, now).ok())
             .is_some_and(|key| {
-                key.key_id() == self.road.identity.key_id() && key.valid_until().duration_since(now) > STATEMENT_RENEW
+                key.key_id() == self.road.identity.key_id()
+                    && key.valid_until().duration_since(now) > STATEMENT_RENEW
             });
         if is_current {
             return Ok(false);
         }
-        let until = now.checked_add(STATEMENT_VALID).unwrap_or(Timestamp::MAX).min(self.road.signer.not_after());
+        let until =
+            now.checked_add(STATEMENT_VALID).unwrap_or(Timestamp::MAX).min(self.road.signer.not_after());
         let statement = self.road.identity.statement(&self.road.signer, now, until, &*self.road.random);
         let managing = Identifier { system: Some(URA_SYSTEM.to_owned()), value: Some(ura.to_string()) };
         let endpoint = Endpoint {
             resource_type: "Endpoint".to_owned(),
             id,
-            extension: vec![Extension { url: RECIPIENT_KEY_EXTENSION.to_owned(), value_string: Some(statement) }],
+            extension: vec![Extension {
+                url: RECIPIENT_KEY_EXTENSION.to_owned(),
+                value_string: Some(statement),
+            }],
             status: Some("active".to_owned()),
             connection_type: Some(Coding { code: Some(BOX_CONNECTION.to_owned()), ..Coding::default() }),
             managing_organization: Some(Reference { identifier: Some(managing), ..Reference::default() }),

@@ -9,8 +9,8 @@
 //! about them is believed. A part that is on disk is never fetched again.
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, PartRow, ReadError, SenderSnapshot,
-    State, TransferConfidential, TransferRow,
+    AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, PartRow, ReadError,
+    SenderSnapshot, State, TransferConfidential, TransferRow,
 };
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::clinical::Confidential;

@@ -91,7 +91,9 @@ pub fn step(state: &S, event: InboundEvent, now: Timestamp) -> Result<Verdict<S>
 
 fn letter_opened(state: &S, parts_total: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Announced => Ok(Verdict::Move(S::Fetching { parts_done: 0, parts_total }, vec![Effect::WorkAt(now)])),
+        S::Announced => {
+            Ok(Verdict::Move(S::Fetching { parts_done: 0, parts_total }, vec![Effect::WorkAt(now)]))
+        }
         S::Fetching { .. } => Ok(Verdict::Stay),
         S::Opened { .. } | S::Reconciled { .. } | S::Delivering { .. } | S::Delivered { .. } => Err(NotNow),
         S::Reported { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
@@ -114,7 +116,9 @@ fn parts_fetched(state: &S, done: u32, now: Timestamp) -> Result<Verdict<S>, Not
 
 fn all_authenticated(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Fetching { .. } => Ok(Verdict::Move(S::Opened { at: now }, vec![Effect::Tell(Telling::ReceiptInCustody)])),
+        S::Fetching { .. } => {
+            Ok(Verdict::Move(S::Opened { at: now }, vec![Effect::Tell(Telling::ReceiptInCustody)]))
+        }
         S::Opened { .. } => Ok(Verdict::Stay),
         S::Announced | S::Reconciled { .. } | S::Delivering { .. } | S::Delivered { .. } => Err(NotNow),
         S::Reported { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
@@ -138,7 +142,9 @@ fn instances_settled(state: &S, settled: u32, of: u32, now: Timestamp) -> Result
             Ok(Verdict::Move(S::Delivering { settled, of }, vec![Effect::WorkAt(now)]))
         }
         S::Delivering { .. } => Ok(Verdict::Stay),
-        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Delivered { .. } | S::Reported { .. } => Err(NotNow),
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Delivered { .. } | S::Reported { .. } => {
+            Err(NotNow)
+        }
         S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
@@ -146,9 +152,10 @@ fn instances_settled(state: &S, settled: u32, of: u32, now: Timestamp) -> Result
 
 fn all_settled(state: &S, stored: u32, of: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Delivering { .. } => {
-            Ok(Verdict::Move(S::Delivered { stored, of, at: now }, vec![Effect::Tell(Telling::ReceiptInPacs)]))
-        }
+        S::Delivering { .. } => Ok(Verdict::Move(
+            S::Delivered { stored, of, at: now },
+            vec![Effect::Tell(Telling::ReceiptInPacs)],
+        )),
         S::Delivered { .. } | S::Reported { .. } => Ok(Verdict::Stay),
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => Err(NotNow),
         S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
@@ -160,8 +167,14 @@ fn reported(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Delivered { .. } => Ok(Verdict::Move(S::Reported { at: now }, vec![Effect::EraseAfterKeeping])),
         S::Reported { .. } | S::Erased { .. } => Ok(Verdict::Stay),
-        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Delivering { .. } => Err(NotNow),
-        S::Held { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+        S::Announced
+        | S::Fetching { .. }
+        | S::Opened { .. }
+        | S::Reconciled { .. }
+        | S::Delivering { .. } => Err(NotNow),
+        S::Held { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => {
+            Err(NotNow)
+        }
     }
 }
 
@@ -218,11 +231,15 @@ fn resumed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 
 fn erased(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Reported { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => {
-            Ok(Verdict::Move(S::Erased { at: now }, vec![]))
-        }
+        S::Reported { .. }
+        | S::Recalled { .. }
+        | S::Declined { .. }
+        | S::Expired { .. }
+        | S::Failed { .. } => Ok(Verdict::Move(S::Erased { at: now }, vec![])),
         S::Erased { .. } => Ok(Verdict::Stay),
-        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Held { .. } => Err(NotNow),
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Held { .. } => {
+            Err(NotNow)
+        }
         S::Delivering { .. } | S::Delivered { .. } => Err(NotNow),
     }
 }

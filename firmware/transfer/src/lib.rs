@@ -10,44 +10,44 @@
 //! carry the steps out: each takes what is due from the ledger, does one unit, and commits the move. A crash at any
 //! moment leaves a state from which the same worker goes on. Nothing here knows SQL, systemd or HTML.
 
-/// From the ledger's words to the codes that others know.
-pub mod codes;
-/// What the machines ask for besides a new state.
-pub mod effect;
-/// The outbound machine.
-pub mod outbound;
-/// The inbound machine.
-pub mod inbound;
-/// The shape that all workers share.
-pub mod worker;
-/// What every worker holds.
-pub mod road;
-/// From an association to instances in custody.
-pub mod receive;
-/// When a study is complete.
-pub mod close;
-/// The copy of the national directory.
-pub mod directory;
 /// From a study to one verified recipient.
 pub mod address;
-/// Parts, letter, commit.
-pub mod send;
-/// What the portal tells: receipts, refusals, and transfers for us.
-pub mod news;
-/// Letter and parts, digests compared.
-pub mod fetch;
-/// The letter opened, every frame authenticated.
-pub mod open;
-/// The patient confirmed.
-pub mod reconcile;
+/// When a study is complete.
+pub mod close;
+/// From the ledger's words to the codes that others know.
+pub mod codes;
 /// Instances to the PACS.
 pub mod deliver;
-/// Receipts, refusals and recalls to the portal.
-pub mod report;
+/// The copy of the national directory.
+pub mod directory;
+/// What the machines ask for besides a new state.
+pub mod effect;
 /// Keys, then bytes.
 pub mod erase;
+/// Letter and parts, digests compared.
+pub mod fetch;
+/// The inbound machine.
+pub mod inbound;
+/// What the portal tells: receipts, refusals, and transfers for us.
+pub mod news;
+/// The letter opened, every frame authenticated.
+pub mod open;
+/// The outbound machine.
+pub mod outbound;
 /// The only HTTP client.
 pub mod portal_client;
+/// From an association to instances in custody.
+pub mod receive;
+/// The patient confirmed.
+pub mod reconcile;
+/// Receipts, refusals and recalls to the portal.
+pub mod report;
+/// What every worker holds.
+pub mod road;
+/// Parts, letter, commit.
+pub mod send;
+/// The shape that all workers share.
+pub mod worker;
 
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@ use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::portal::fhir::Task;
-use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
 use beeldbox_protocol::portal::letter_path;
+use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
@@ -68,14 +68,16 @@ impl Worker for News {
                 let mut new_mark = bundle.meta.last_updated;
                 if bundle.next().is_some() {
                     // Not the last page: go on from the newest Task on this one.
-                    let newest = bundle.entry.iter().filter_map(|e| e.resource.as_ref()?.meta.last_updated).max();
+                    let newest =
+                        bundle.entry.iter().filter_map(|e| e.resource.as_ref()?.meta.last_updated).max();
                     new_mark = newest.or(new_mark);
                 }
                 for task in bundle.entry.into_iter().filter_map(|entry| entry.resource) {
                     handle(&self.road, &task).await;
                 }
                 if new_mark.is_some() && new_mark != mark {
-                    let mark = new_mark.map(|mark| DirectoryMark { resource_type: MARK.to_owned(), mark: mark.to_string() });
+                    let mark = new_mark
+                        .map(|mark| DirectoryMark { resource_type: MARK.to_owned(), mark: mark.to_string() });
                     if let Err(error) = self.road.custody.put_directory(Vec::new(), mark).await {
                         error!(%error, "the mark of the news cannot be stored");
                     }
@@ -153,13 +155,24 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
 }
 
 /// Whether the state moved.
-async fn apply_receipt(road: &Road, row: &TransferRow, stage: ReceiptStage, jws: &str) -> Result<bool, StepError> {
-    let (Some(addressee), Some(letter), Some(sent)) = (&row.addressee, row.letter_digest, &row.confidential) else {
+async fn apply_receipt(
+    road: &Road,
+    row: &TransferRow,
+    stage: ReceiptStage,
+    jws: &str,
+) -> Result<bool, StepError> {
+    let (Some(addressee), Some(letter), Some(sent)) = (&row.addressee, row.letter_digest, &row.confidential)
+    else {
         return Ok(false);
     };
     let instances = sent.summaries.iter().map(|summary| summary.instances).sum();
-    let expected =
-        Expected { transfer: &row.id, letter, addressee: &addressee.ura, sender: road.signer.ura(), instances };
+    let expected = Expected {
+        transfer: &row.id,
+        letter,
+        addressee: &addressee.ura,
+        sender: road.signer.ura(),
+        instances,
+    };
     let receipt = match Receipt::verify(jws, &expected, &road.anchors, road.now()) {
         Ok((receipt, _)) if receipt.stage == stage => receipt,
         Ok(_) => return Err(distrust(row, "it is of another stage")),
@@ -176,8 +189,11 @@ async fn apply_receipt(road: &Road, row: &TransferRow, stage: ReceiptStage, jws:
         transfer: Some(row.id),
         detail: Confidential::new(format!("{} of {}", receipt.stored, receipt.of)),
     };
-    let changes =
-        Changes { receipt: Some((number, jws.as_bytes().to_vec())), audit: vec![audit], ..Changes::default() };
+    let changes = Changes {
+        receipt: Some((number, jws.as_bytes().to_vec())),
+        audit: vec![audit],
+        ..Changes::default()
+    };
     Ok(road.step_outbound(row, event, changes).await?.is_some())
 }
 

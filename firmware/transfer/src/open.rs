@@ -13,7 +13,11 @@ use crate::road::Road;
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn open_letter(road: &Road, transfer: &TransferId, sealed: &[u8]) -> Result<(Letter, SenderVerified), LetterError> {
+pub fn open_letter(
+    road: &Road,
+    transfer: &TransferId,
+    sealed: &[u8],
+) -> Result<(Letter, SenderVerified), LetterError> {
     letter::open(sealed, transfer, &road.identity, road.signer.ura(), &road.anchors, road.now())
 }
 

@@ -98,7 +98,9 @@ fn closed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 fn addressed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Queued { .. } => Ok(Verdict::Move(S::Addressed { at: now }, vec![Effect::WorkAt(now)])),
-        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => {
+            Err(NotNow)
+        }
         S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
@@ -109,7 +111,9 @@ fn letter_frozen(state: &S, parts_total: u32, now: Timestamp) -> Result<Verdict<
         S::Addressed { .. } => {
             Ok(Verdict::Move(S::Sending { parts_done: 0, parts_total }, vec![Effect::WorkAt(now)]))
         }
-        S::Collecting | S::Queued { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Collecting | S::Queued { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => {
+            Err(NotNow)
+        }
         S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
@@ -122,7 +126,9 @@ fn parts_sent(state: &S, done: u32, now: Timestamp) -> Result<Verdict<S>, NotNow
             Ok(Verdict::Move(next, vec![Effect::WorkAt(now)]))
         }
         S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Ok(Verdict::Stay),
-        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => Err(NotNow),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => {
+            Err(NotNow)
+        }
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
 }
@@ -131,7 +137,9 @@ fn portal_accepted(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Sending { .. } => Ok(Verdict::Move(S::Accepted { at: now }, vec![])),
         S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Ok(Verdict::Stay),
-        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => Err(NotNow),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Erased { .. } | S::Held { .. } => {
+            Err(NotNow)
+        }
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
 }
@@ -192,8 +200,12 @@ fn resumed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Held { back_to, .. } => Ok(Verdict::Move((**back_to).clone(), vec![Effect::WorkAt(now)])),
         S::Addressed { .. } | S::Sending { .. } => Ok(Verdict::Stay),
-        S::Collecting | S::Queued { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => Err(NotNow),
-        S::Erased { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+        S::Collecting | S::Queued { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => {
+            Err(NotNow)
+        }
+        S::Erased { .. } | S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => {
+            Err(NotNow)
+        }
     }
 }
 
@@ -206,7 +218,9 @@ fn erased(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
         | S::Expired { .. }
         | S::Failed { .. } => Ok(Verdict::Move(S::Erased { at: now }, vec![])),
         S::Erased { .. } => Ok(Verdict::Stay),
-        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Err(NotNow),
+        S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => {
+            Err(NotNow)
+        }
         S::Held { .. } => Err(NotNow),
     }
 }

@@ -13,7 +13,8 @@ use beeldbox_custody::{HoldReason, WaitReason};
 use beeldbox_protocol::ident::{Digest, TransferId};
 use beeldbox_protocol::portal::fhir::{Bundle, Endpoint, Task};
 use beeldbox_protocol::portal::{
-    FHIR_JSON, POLL_WAIT_SECS, PartList, content_digest, letter_path, missing_parts_path, part_path, task_path,
+    FHIR_JSON, POLL_WAIT_SECS, PartList, content_digest, letter_path, missing_parts_path, part_path,
+    task_path,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -85,8 +86,12 @@ impl PortalError {
         match self {
             PortalError::Unreachable(_) => Disposition::Retry(WaitReason::PortalUnreachable, None),
             PortalError::Busy { retry_after } => Disposition::Retry(WaitReason::PortalBusy, *retry_after),
-            PortalError::Conflict | PortalError::MissingParts(_) => Disposition::Retry(WaitReason::PortalBusy, None),
-            PortalError::NotUnderstood(_) | PortalError::NotFound => Disposition::Retry(WaitReason::PortalBusy, None),
+            PortalError::Conflict | PortalError::MissingParts(_) => {
+                Disposition::Retry(WaitReason::PortalBusy, None)
+            }
+            PortalError::NotUnderstood(_) | PortalError::NotFound => {
+                Disposition::Retry(WaitReason::PortalBusy, None)
+            }
             PortalError::Certificate(_) => Disposition::Hold(HoldReason::CertificateExpired),
             PortalError::RefusedUs(_) => Disposition::Hold(HoldReason::PortalRefusedUs),
             PortalError::DigestMismatch => Disposition::Hold(HoldReason::DigestMismatch),
@@ -146,7 +151,8 @@ impl PortalClient {
     /// # Errors
     /// As the portal answers; [`PortalError::NotFound`] also if it is not for us.
     pub async fn task(&self, transfer: &TransferId) -> Result<Task, PortalError> {
-        read_json(send(self.request(Method::GET, &task_path(transfer)).header(ACCEPT, FHIR_JSON)).await?).await
+        read_json(send(self.request(Method::GET, &task_path(transfer)).header(ACCEPT, FHIR_JSON)).await?)
+            .await
     }
 
     /// Moves the Task, if nobody moved it since it was read.
@@ -154,8 +160,10 @@ impl PortalClient {
     /// # Errors
     /// [`PortalError::Conflict`] if somebody did; [`PortalError::MissingParts`] for a commit that comes too early.
     pub async fn update_task(&self, transfer: &TransferId, task: &Task) -> Result<(), PortalError> {
-        let version = task.meta.version_id.as_deref().ok_or(PortalError::NotUnderstood("a Task without a version"))?;
-        let request = self.json(Method::PUT, &task_path(transfer), task)?.header(IF_MATCH, format!("W/\"{version}\""));
+        let version =
+            task.meta.version_id.as_deref().ok_or(PortalError::NotUnderstood("a Task without a version"))?;
+        let request =
+            self.json(Method::PUT, &task_path(transfer), task)?.header(IF_MATCH, format!("W/\"{version}\""));
         send(request).await.map(drop)
     }
 
@@ -163,7 +171,11 @@ impl PortalClient {
     ///
     /// # Errors
     /// As the portal answers.
-    pub async fn missing_parts(&self, transfer: &TransferId, parts: Vec<Digest>) -> Result<Vec<Digest>, PortalError> {
+    pub async fn missing_parts(
+        &self,
+        transfer: &TransferId,
+        parts: Vec<Digest>,
+    ) -> Result<Vec<Digest>, PortalError> {
         let request = self.json(Method::POST, &missing_parts_path(transfer), &PartList { parts })?;
         read_json::<PartList>(send(request).await?).await.map(|list| list.parts)
     }
@@ -172,7 +184,12 @@ impl PortalClient {
     ///
     /// # Errors
     /// As the portal answers.
-    pub async fn put_part(&self, transfer: &TransferId, digest: &Digest, bytes: Bytes) -> Result<(), PortalError> {
+    pub async fn put_part(
+        &self,
+        transfer: &TransferId,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), PortalError> {
         self.put_bytes(&part_path(transfer, digest), digest, bytes).await
     }
 
@@ -234,7 +251,9 @@ impl PortalClient {
             }
             match read_into(response, &mut bytes, limit).await {
                 Ok(()) => return Ok(bytes.freeze()),
-                Err(PortalError::Unreachable(_)) if resumes < DOWNLOAD_RESUMES && !bytes.is_empty() => resumes += 1,
+                Err(PortalError::Unreachable(_)) if resumes < DOWNLOAD_RESUMES && !bytes.is_empty() => {
+                    resumes += 1
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -301,7 +320,8 @@ async fn send(request: RequestBuilder) -> Result<Response, PortalError> {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(PortalError::NotFound),
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Err(PortalError::Conflict),
         StatusCode::UNPROCESSABLE_ENTITY => {
-            let missing = read_json::<MissingAnswer>(response).await.map(|answer| answer.missing).unwrap_or_default();
+            let missing =
+                read_json::<MissingAnswer>(response).await.map(|answer| answer.missing).unwrap_or_default();
             match missing.is_empty() {
                 true => Err(PortalError::RefusedUs(status.as_u16())),
                 false => Err(PortalError::MissingParts(missing)),
@@ -332,8 +352,12 @@ fn transport(error: reqwest::Error) -> PortalError {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
             #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, non-exhaustive enum")]
             match tls {
-                rustls::Error::InvalidCertificate(why) => return PortalError::Certificate(format!("portal: {why:?}")),
-                rustls::Error::AlertReceived(alert) => return PortalError::Certificate(format!("ours: {alert:?}")),
+                rustls::Error::InvalidCertificate(why) => {
+                    return PortalError::Certificate(format!("portal: {why:?}"));
+                }
+                rustls::Error::AlertReceived(alert) => {
+                    return PortalError::Certificate(format!("ours: {alert:?}"));
+                }
                 _ => {}
             }
         }
@@ -360,5 +384,6 @@ async fn read_into(response: Response, bytes: &mut BytesMut, limit: u64) -> Resu
 async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, PortalError> {
     let mut bytes = BytesMut::new();
     read_into(response, &mut bytes, MAX_JSON_LEN as u64).await?;
-    serde_json::from_slice(&bytes).map_err(|_| PortalError::NotUnderstood("it is not the JSON that was asked for"))
+    serde_json::from_slice(&bytes)
+        .map_err(|_| PortalError::NotUnderstood("it is not the JSON that was asked for"))
 }

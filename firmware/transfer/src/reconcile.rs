@@ -115,7 +115,9 @@ impl Unattended {
             let page = self.road.custody.transfers(Direction::Inbound, cursor, 200).await?;
             let Some(last) = page.last() else { return Ok(()) };
             cursor = Some(last.cursor);
-            for row in page.iter().filter(|row| matches!(row.state, State::Inbound(InboundState::Opened { .. }))) {
+            for row in
+                page.iter().filter(|row| matches!(row.state, State::Inbound(InboundState::Opened { .. })))
+            {
                 import(&self.road, row, PatientConfirmed::by_setting(row)).await?;
             }
         }

@@ -107,7 +107,9 @@ impl Reporter {
         match telling {
             Telling::ReceiptInPacs => {
                 if let Some(row) = self.road.custody.transfer(transfer).await? {
-                    self.road.step_inbound(&row, InboundEvent::Reported, Changes::default(), Vec::new()).await?;
+                    self.road
+                        .step_inbound(&row, InboundEvent::Reported, Changes::default(), Vec::new())
+                        .await?;
                 }
                 Ok(())
             }
@@ -125,7 +127,8 @@ fn next_task(
 ) -> Result<Option<Task>, TellError> {
     let (mover, next) = match telling {
         Telling::ReceiptInCustody | Telling::ReceiptInPacs => {
-            let jws = std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
+            let jws =
+                std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
             let stage = match telling {
                 Telling::ReceiptInCustody => ReceiptStage::InCustody,
                 Telling::ReceiptInPacs | Telling::Decline | Telling::Recall => ReceiptStage::InPacs,
@@ -137,7 +140,8 @@ fn next_task(
                 // Receipt 1 is still on its way: this one waits for it.
                 return Err(PortalError::Conflict.into());
             }
-            let receipt = Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
+            let receipt =
+                Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
             (Mover::Addressee, task::with_receipt(task, stage, receipt.stored == receipt.of, jws))
         }
         Telling::Decline => {

@@ -5,8 +5,8 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use beeldbox_custody::{
-    Changes, Custody, CustodyError, HoldReason, InboundState, OutboundState, OutboxMessage, State, TransferRow,
-    WaitReason,
+    Changes, Custody, CustodyError, HoldReason, InboundState, OutboundState, OutboxMessage, State,
+    TransferRow, WaitReason,
 };
 use beeldbox_dicom::PeerNode;
 use beeldbox_protocol::envelope::jws::OrganisationSigner;
@@ -143,7 +143,9 @@ impl Road {
             Verdict::Stay => Ok(None),
             Verdict::Move(to, effects) => {
                 let changes = self.with_effects(row, &effects, changes, Vec::new(), now);
-                self.custody.advance(row.id, row.state.clone(), State::Outbound(to.clone()), changes, now).await?;
+                self.custody
+                    .advance(row.id, row.state.clone(), State::Outbound(to.clone()), changes, now)
+                    .await?;
                 info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "outbound transfer moved");
                 Ok(Some(to))
             }
@@ -167,7 +169,9 @@ impl Road {
             Verdict::Stay => Ok(None),
             Verdict::Move(to, effects) => {
                 let changes = self.with_effects(row, &effects, changes, tell, now);
-                self.custody.advance(row.id, row.state.clone(), State::Inbound(to.clone()), changes, now).await?;
+                self.custody
+                    .advance(row.id, row.state.clone(), State::Inbound(to.clone()), changes, now)
+                    .await?;
                 info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "inbound transfer moved");
                 Ok(Some(to))
             }
@@ -205,7 +209,10 @@ impl Road {
                 let [jitter] = self.random_bytes::<1>();
                 let pause = pause.unwrap_or_else(|| worker::backoff(row.attempts, jitter));
                 info!(transfer = %row.id, reason = reason.as_str(), pause_secs = pause.as_secs(), "transfer waits");
-                self.custody.set_waiting(row.id, reason, None, after(self.now(), pause), self.now()).await.map_err(StepError::from)
+                self.custody
+                    .set_waiting(row.id, reason, None, after(self.now(), pause), self.now())
+                    .await
+                    .map_err(StepError::from)
             }
             Disposition::Hold(reason) => self.hold(row, reason).await,
         };
@@ -224,9 +231,10 @@ impl Road {
             State::Outbound(_) => {
                 self.step_outbound(row, OutboundEvent::MustHold(reason), Changes::default()).await.map(drop)
             }
-            State::Inbound(_) => {
-                self.step_inbound(row, InboundEvent::MustHold(reason), Changes::default(), Vec::new()).await.map(drop)
-            }
+            State::Inbound(_) => self
+                .step_inbound(row, InboundEvent::MustHold(reason), Changes::default(), Vec::new())
+                .await
+                .map(drop),
         }
     }
 
@@ -234,7 +242,9 @@ impl Road {
     /// (the daemon ends and recovers).
     pub async fn step_failed(&self, row: &TransferRow, failure: &StepError) {
         match failure {
-            StepError::Custody(CustodyError::Stale) => return info!(transfer = %row.id, "another move came first"),
+            StepError::Custody(CustodyError::Stale) => {
+                return info!(transfer = %row.id, "another move came first");
+            }
             StepError::NotNow(_) => info!(transfer = %row.id, "this step is not possible now"),
             StepError::Custody(error) => error!(transfer = %row.id, %error, "the ledger did not take a move"),
         }
@@ -266,7 +276,10 @@ fn note<T, E: std::error::Error>(health: &RwLock<Health>, now: Timestamp, result
 
 /// A moment so much later; far beyond any clock it is the end of time.
 pub fn after(now: Timestamp, pause: Duration) -> Timestamp {
-    SignedDuration::try_from(pause).ok().and_then(|pause| now.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(pause)
+        .ok()
+        .and_then(|pause| now.checked_add(pause).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// What a transfer that stands still for this reason waits for, as a retry without a set pause.

@@ -11,8 +11,8 @@
 use std::collections::HashSet;
 
 use beeldbox_custody::{
-    AddresseeSnapshot, Changes, CollectionId, CustodyError, HoldReason, InstanceRow, KnownKey, OutboundState, PartRow, ReadError,
-    State, TransferConfidential, TransferRow, WaitReason,
+    AddresseeSnapshot, Changes, CollectionId, CustodyError, HoldReason, InstanceRow, KnownKey, OutboundState,
+    PartRow, ReadError, State, TransferConfidential, TransferRow, WaitReason,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::envelope::letter::{
@@ -90,16 +90,24 @@ impl Sender {
             SendError::Step(step) => return self.road.step_failed(row, step).await,
             SendError::KeyChanged => Disposition::Hold(HoldReason::RecipientKeyChanged),
             SendError::Address(address) => match address {
-                AddressError::NotVerified(TrustError::Expired) => Disposition::Hold(HoldReason::CertificateExpired),
+                AddressError::NotVerified(TrustError::Expired) => {
+                    Disposition::Hold(HoldReason::CertificateExpired)
+                }
                 AddressError::NotVerified(_) | AddressError::Ourselves => {
                     Disposition::Hold(HoldReason::RecipientNotVerified)
                 }
                 // The directory may be behind; it is asked again before a person is.
-                AddressError::UnknownAddressee | AddressError::CannotReceive => retry(WaitReason::OtherHospital),
-                AddressError::NotAcknowledged(_) | AddressError::NothingToSend => retry(WaitReason::Technician),
+                AddressError::UnknownAddressee | AddressError::CannotReceive => {
+                    retry(WaitReason::OtherHospital)
+                }
+                AddressError::NotAcknowledged(_) | AddressError::NothingToSend => {
+                    retry(WaitReason::Technician)
+                }
                 AddressError::Step(step) => return self.road.step_failed(row, step).await,
             },
-            SendError::Letter(_) | SendError::Incomplete => Disposition::Hold(HoldReason::RecipientNotVerified),
+            SendError::Letter(_) | SendError::Incomplete => {
+                Disposition::Hold(HoldReason::RecipientNotVerified)
+            }
             SendError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
         };
         warn!(transfer = %row.id, error = %chain(&failure), "sending did not succeed");
@@ -179,7 +187,8 @@ async fn freeze(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     }
     let parts = road.custody.make_parts(collection, PART_LEN).await?;
     let letter = write_letter(road, row, collection, snapshot, &parts).await?;
-    let sealed = letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(SendError::Letter)?;
+    let sealed =
+        letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(SendError::Letter)?;
     let parts_total = u32::try_from(parts.len()).map_err(|_| SendError::Incomplete)?;
     let addressee = Some(AddresseeSnapshot { key_id, ..snapshot.clone() });
     let changes = Changes { letter: Some(sealed), addressee, ..Changes::default() };
@@ -323,7 +332,9 @@ async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -
 /// Notes progress for people. The row in hand follows, so that the next move names the state it is in.
 async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(), SendError> {
     let parts_done = u32::try_from(done).map_err(|_| SendError::Incomplete)?;
-    if let Some(state) = road.step_outbound(row, OutboundEvent::PartsSent { parts_done }, Changes::default()).await? {
+    if let Some(state) =
+        road.step_outbound(row, OutboundEvent::PartsSent { parts_done }, Changes::default()).await?
+    {
         row.state = State::Outbound(state);
     }
     Ok(())
@@ -331,7 +342,8 @@ async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(),
 
 async fn commit(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
     let now_there = road.portal.task(&row.id).await?;
-    let status = TaskStatus::from_code(&now_there.status).ok_or(PortalError::NotUnderstood("unknown status"))?;
+    let status =
+        TaskStatus::from_code(&now_there.status).ok_or(PortalError::NotUnderstood("unknown status"))?;
     if status == TaskStatus::Draft {
         let entries: Vec<PartEntry> =
             parts.iter().map(|part| PartEntry { digest: part.digest, len: part.len }).collect();

@@ -67,7 +67,9 @@ pub fn spawn<W: Worker>(mut worker: W, stop: CancellationToken) -> JoinHandle<()
 pub async fn until_due(custody: &Custody, clock: &Clock, changes: &mut tokio::sync::watch::Receiver<u64>) {
     let next = custody.next_due().await.ok().flatten();
     let sleep = match next {
-        Some(at) => Duration::try_from(at.duration_since(clock())).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP),
+        Some(at) => {
+            Duration::try_from(at.duration_since(clock())).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+        }
         None => LONGEST_SLEEP,
     };
     // Due work that a worker could not take is not its own: it must not spin on it.

@@ -9,8 +9,8 @@ use beeldbox_custody::{
     OutboundState, State, StudyRow, TransferRow,
 };
 use beeldbox_protocol::admin::{
-    AddresseePage, Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply, StudyNumber,
-    StudyRef, VerifiedLine, VerifiedPage,
+    AddresseePage, Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply,
+    StudyNumber, StudyRef, VerifiedLine, VerifiedPage,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
@@ -63,8 +63,12 @@ fn step_refused(failure: StepError) -> Refusal {
 
 fn address_refused(failure: AddressError) -> Refusal {
     match failure {
-        AddressError::UnknownAddressee => refusal(RefusalCode::NotFound, "the directory has no such addressee"),
-        AddressError::Ourselves => refusal(RefusalCode::BadValue, "the addressee is this organisation itself"),
+        AddressError::UnknownAddressee => {
+            refusal(RefusalCode::NotFound, "the directory has no such addressee")
+        }
+        AddressError::Ourselves => {
+            refusal(RefusalCode::BadValue, "the addressee is this organisation itself")
+        }
         AddressError::CannotReceive => refusal(
             RefusalCode::AddresseeCannotReceive,
             "the addressee is not connected: it has published no key to seal to",
@@ -109,7 +113,9 @@ impl Desk {
         match call.question {
             Question::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
             Question::Studies { before, limit } => self.studies(before, limit).await,
-            Question::Study { study } => Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?)))),
+            Question::Study { study } => {
+                Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?))))
+            }
             Question::CloseStudy { study } => self.close(study).await,
             Question::Addressees { query, limit } => Ok(self.addressees(&query, limit)),
             Question::Check { study, addressee } => self.check(study, &addressee).await,
@@ -122,7 +128,9 @@ impl Desk {
             Question::Transfer { transfer } => self.transfer_detail(transfer).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
-            Question::Import { transfer, patient_id } => self.import(transfer, patient_id.as_ref(), &actor).await,
+            Question::Import { transfer, patient_id } => {
+                self.import(transfer, patient_id.as_ref(), &actor).await
+            }
             Question::Decline { transfer, reason } => {
                 let row = self.row(transfer).await?;
                 reconcile::decline(&self.road, &row, reason, &actor).await.map_err(step_refused)?;
@@ -171,7 +179,8 @@ impl Desk {
     async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
         let study = self.study(study).await?;
         let entry = self.road.directory.find(addressee);
-        let entry = entry.ok_or_else(|| refusal(RefusalCode::NotFound, "the directory has no such addressee"))?;
+        let entry =
+            entry.ok_or_else(|| refusal(RefusalCode::NotFound, "the directory has no such addressee"))?;
         let flags = address::flags(&self.road, &study, &entry.addressee).await.map_err(step_refused)?;
         let (certified_name, key_thumbprint, obstacle) = match address::look_up(&self.road, addressee) {
             Ok((_, recipient)) => {
@@ -197,7 +206,10 @@ impl Desk {
             StudyRef::Uid(uid) => {
                 let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
                 if found.len() > 1 {
-                    return Err(refusal(RefusalCode::Ambiguous, "more than one received study has this UID; use its number"));
+                    return Err(refusal(
+                        RefusalCode::Ambiguous,
+                        "more than one received study has this UID; use its number",
+                    ));
                 }
                 found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))?
             }
@@ -238,7 +250,9 @@ impl Desk {
     /// Lets a held transfer go on, or tries a waiting one at once.
     async fn resume(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
-        if let State::Outbound(OutboundState::Held { reason: HoldReason::RecipientKeyChanged, .. }) = &row.state {
+        if let State::Outbound(OutboundState::Held { reason: HoldReason::RecipientKeyChanged, .. }) =
+            &row.state
+        {
             self.accept_new_key(&row, actor).await?;
         }
         let changes = Changes { audit: vec![self.audited(actor, "resume", transfer)], ..Changes::default() };
@@ -246,9 +260,11 @@ impl Desk {
             State::Outbound(_) => {
                 self.road.step_outbound(&row, OutboundEvent::Resumed, changes).await.map(|to| to.is_some())
             }
-            State::Inbound(InboundState::Held { .. }) => {
-                self.road.step_inbound(&row, InboundEvent::Resumed, changes, Vec::new()).await.map(|to| to.is_some())
-            }
+            State::Inbound(InboundState::Held { .. }) => self
+                .road
+                .step_inbound(&row, InboundEvent::Resumed, changes, Vec::new())
+                .await
+                .map(|to| to.is_some()),
             State::Inbound(_) => Ok(false),
         };
         if !moved.map_err(step_refused)? {
@@ -292,7 +308,8 @@ impl Desk {
         let next = rows.last().map(|row| row.id);
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let digest = self.road.custody.verify_instance(&row).await.ok().filter(|digest| *digest == row.digest);
+            let digest =
+                self.road.custody.verify_instance(&row).await.ok().filter(|digest| *digest == row.digest);
             found.push(VerifiedLine { sop_instance: row.sop_instance, digest });
         }
         Ok(Reply::Verified(VerifiedPage { lines: found, next }))

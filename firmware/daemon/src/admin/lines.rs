@@ -3,16 +3,16 @@
 use beeldbox_custody::{
     CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential, TransferRow,
 };
+use beeldbox_dicom::DimseStatus;
 use beeldbox_protocol::admin::{
-    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StudyLine, StudyNumber, TransferDetail,
-    TransferLine, WaitCode, WhoCode,
+    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StudyLine, StudyNumber,
+    TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
 use beeldbox_protocol::ident::Digest;
 use beeldbox_transfer::codes::{decline_code, hold_code, state_code, wait_code, who_code};
 use beeldbox_transfer::road::Road;
-use beeldbox_dicom::DimseStatus;
 use jiff::Timestamp;
 
 /// Whether the row is a study that waits for an addressee rather than a transfer.
@@ -36,7 +36,8 @@ pub(super) fn study_line(row: &StudyRow) -> StudyLine {
         | OutboundState::Expired { .. }
         | OutboundState::Failed { .. } => row.opened_at,
     };
-    let mut situation = plain(state_code(State::Outbound(row.state.clone()).kind()), since, WhoCode::Technician);
+    let mut situation =
+        plain(state_code(State::Outbound(row.state.clone()).kind()), since, WhoCode::Technician);
     situation.done = row.summary.instances;
     if let OutboundState::Held { reason, .. } = &row.state {
         hold(&mut situation, reason);
@@ -146,7 +147,9 @@ fn hold(situation: &mut Situation, reason: &HoldReason) {
 
 fn outbound(situation: &mut Situation, state: &OutboundState) {
     match state {
-        OutboundState::Sending { parts_done, parts_total } => (situation.done, situation.of) = (*parts_done, *parts_total),
+        OutboundState::Sending { parts_done, parts_total } => {
+            (situation.done, situation.of) = (*parts_done, *parts_total)
+        }
         OutboundState::Delivered { stored, of, .. } => (situation.done, situation.of) = (*stored, *of),
         OutboundState::Accepted { at } | OutboundState::Fetched { at } => {
             situation.waits_for = Some(WaitCode::OtherHospital);
@@ -171,7 +174,9 @@ fn outbound(situation: &mut Situation, state: &OutboundState) {
 
 fn inbound(situation: &mut Situation, state: &InboundState) {
     match state {
-        InboundState::Fetching { parts_done, parts_total } => (situation.done, situation.of) = (*parts_done, *parts_total),
+        InboundState::Fetching { parts_done, parts_total } => {
+            (situation.done, situation.of) = (*parts_done, *parts_total)
+        }
         InboundState::Delivering { settled, of } => (situation.done, situation.of) = (*settled, *of),
         InboundState::Delivered { stored, of, .. } => (situation.done, situation.of) = (*stored, *of),
         InboundState::Opened { at } => {

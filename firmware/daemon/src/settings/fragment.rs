@@ -119,7 +119,13 @@ pub(super) struct Keeping {
 
 impl Default for Keeping {
     fn default() -> Self {
-        Keeping { keep_days: 7, valid_days: 30, directory_interval_secs: 900, reserve_mib: 2048, ballast_mib: 256 }
+        Keeping {
+            keep_days: 7,
+            valid_days: 30,
+            directory_interval_secs: 900,
+            reserve_mib: 2048,
+            ballast_mib: 256,
+        }
     }
 }
 

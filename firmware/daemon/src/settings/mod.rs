@@ -119,7 +119,8 @@ impl std::error::Error for SettingsError {}
 pub fn read(file: &Path) -> Result<Settings, SettingsError> {
     let refuse = |reason: String| SettingsError { file: file.to_owned(), key: None, reason };
     let text = std::fs::read_to_string(file).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    let fragment: Fragment = toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
+    let fragment: Fragment =
+        toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))?;
     Checker { file }.check(fragment)
 }
 
@@ -164,7 +165,12 @@ impl Checker<'_> {
             },
             keeping: Keeping {
                 keep_for: self.seconds("keeping.keep_days", keeping.keep_days * 86_400, 0, 3660 * 86_400)?,
-                valid_for: self.seconds("keeping.valid_days", keeping.valid_days * 86_400, 86_400, 365 * 86_400)?,
+                valid_for: self.seconds(
+                    "keeping.valid_days",
+                    keeping.valid_days * 86_400,
+                    86_400,
+                    365 * 86_400,
+                )?,
                 directory_interval: self.seconds(
                     "keeping.directory_interval_secs",
                     keeping.directory_interval_secs,
@@ -190,7 +196,8 @@ impl Checker<'_> {
             let key = |field: &str| format!("dicom.peers[{index}].{field}");
             let address = match &peer.address {
                 Some(text) => Some(
-                    text.parse::<IpAddr>().map_err(|_| self.refuse(&key("address"), "must be an IP address"))?,
+                    text.parse::<IpAddr>()
+                        .map_err(|_| self.refuse(&key("address"), "must be an IP address"))?,
                 ),
                 None => None,
             };
@@ -198,10 +205,9 @@ impl Checker<'_> {
         }
         Ok(Dicom {
             ae_title: self.parse("dicom.ae_title", &dicom.ae_title)?,
-            listen: dicom
-                .listen
-                .parse()
-                .map_err(|_| self.refuse("dicom.listen", "must be an address and port, like 0.0.0.0:11112"))?,
+            listen: dicom.listen.parse().map_err(|_| {
+                self.refuse("dicom.listen", "must be an address and port, like 0.0.0.0:11112")
+            })?,
             peers,
             max_associations: dicom.max_associations,
             quiet_time: self.seconds("dicom.quiet_time_secs", dicom.quiet_time_secs, 1, 86_400)?,
@@ -239,7 +245,11 @@ impl Checker<'_> {
 
     fn existing(&self, key: &str, path: &Path) -> Result<PathBuf, SettingsError> {
         let path = self.path(path);
-        if path.is_file() { Ok(path) } else { Err(self.refuse(key, &format!("no file at {}", path.display()))) }
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(self.refuse(key, &format!("no file at {}", path.display())))
+        }
     }
 }
 
@@ -285,12 +295,24 @@ mod tests {
     #[test]
     fn every_refusal_names_file_key_and_reason() {
         let cases = [
-            ("\"BEELDBOX\"", "\"THIS_TITLE_IS_TOO_LONG\"", "/beeldbox.toml: dicom.ae_title: has 22 characters"),
+            (
+                "\"BEELDBOX\"",
+                "\"THIS_TITLE_IS_TOO_LONG\"",
+                "/beeldbox.toml: dicom.ae_title: has 22 characters",
+            ),
             ("https:", "http:", "/beeldbox.toml: portal.url: must begin with https://"),
             (":104", "", "/beeldbox.toml: pacs.address: must be host:port"),
             ("portal-ca", "elsewhere", "/beeldbox.toml: portal.authority: no file at"),
-            ("[pacs]", "address = \"x\"\n[pacs]", "/beeldbox.toml: dicom.peers[0].address: must be an IP address"),
-            ("[dicom]", "[dicom]\nquiet_time_secs = 0", "/beeldbox.toml: dicom.quiet_time_secs: must be between 1 and"),
+            (
+                "[pacs]",
+                "address = \"x\"\n[pacs]",
+                "/beeldbox.toml: dicom.peers[0].address: must be an IP address",
+            ),
+            (
+                "[dicom]",
+                "[dicom]\nquiet_time_secs = 0",
+                "/beeldbox.toml: dicom.quiet_time_secs: must be between 1 and",
+            ),
         ];
         for (from, to, expected) in cases {
             let said = refused(&GOOD.replacen(from, to, 1));

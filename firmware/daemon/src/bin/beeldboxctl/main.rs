@@ -189,7 +189,9 @@ fn question(command: &Command) -> Question {
         Command::Import { transfer, patient_id } => {
             Question::Import { transfer: *transfer, patient_id: confidential(patient_id) }
         }
-        Command::Decline { transfer, reason } => Question::Decline { transfer: *transfer, reason: (*reason).into() },
+        Command::Decline { transfer, reason } => {
+            Question::Decline { transfer: *transfer, reason: (*reason).into() }
+        }
         Command::Audit => Question::Audit { before: None, limit: MAX_PAGE },
     }
 }
@@ -257,7 +259,9 @@ impl Line {
     fn open(socket: &Path) -> Result<Line> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("the daemon does not answer at {}; does it run?", socket.display()))?;
-        let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
+        let name = std::env::var("SUDO_USER")
+            .or_else(|_| std::env::var("USER"))
+            .unwrap_or_else(|_| "root".to_owned());
         let actor = Actor { name: format!("beeldboxctl:{name}"), through: FrontEnd::CommandLine };
         Ok(Line { reader: BufReader::new(stream), actor })
     }
@@ -271,6 +275,7 @@ impl Line {
         if self.reader.read_line(&mut answer).context("waiting for the daemon")? == 0 {
             anyhow::bail!("the daemon ended before it answered");
         }
-        serde_json::from_str(&answer).context("the daemon's answer cannot be understood: are both of one version?")
+        serde_json::from_str(&answer)
+            .context("the daemon's answer cannot be understood: are both of one version?")
     }
 }

@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, Check, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine,
-    WaitCode, WhoCode,
+    Addressee, Check, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine, TransferDetail,
+    TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -32,7 +32,10 @@ pub fn reply(reply: &Reply) {
             for line in lines {
                 let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
                 let detail = line.detail.as_ref().map(Confidential::reveal).unwrap_or_default();
-                println!("{:>6}  {}  {:<22} {:<20} {transfer}  {detail}", line.number, line.at, line.actor, line.action);
+                println!(
+                    "{:>6}  {}  {:<22} {:<20} {transfer}  {detail}",
+                    line.number, line.at, line.actor, line.action
+                );
             }
         }
         Reply::Changed(change) => println!("{change}"),
@@ -47,10 +50,20 @@ fn status(status: &Status) {
     println!("  portal     {}: {portal}; {} addressees", status.portal.url, status.portal.addressees);
     let pacs = status.pacs.trouble.as_deref().unwrap_or("no trouble known");
     println!("  PACS       {} at {}: {pacs}", status.pacs.ae_title, status.pacs.address);
-    println!("  waiting    {} studies to send, {} under way, {} to import, {} held", status.studies_waiting, status.outbound_open, status.inbox_waiting, status.held);
-    println!("  disk       {} MiB free{}", status.free_bytes / (1024 * 1024), if status.is_full { ": FULL, intake refused" } else { "" });
+    println!(
+        "  waiting    {} studies to send, {} under way, {} to import, {} held",
+        status.studies_waiting, status.outbound_open, status.inbox_waiting, status.held
+    );
+    println!(
+        "  disk       {} MiB free{}",
+        status.free_bytes / (1024 * 1024),
+        if status.is_full { ": FULL, intake refused" } else { "" }
+    );
     if status.damaged > 0 {
-        println!("  DAMAGED    {} instances cannot be read back: ask the PACS to send them again", status.damaged);
+        println!(
+            "  DAMAGED    {} instances cannot be read back: ask the PACS to send them again",
+            status.damaged
+        );
     }
     println!("  start-up   {}", status.recovery);
 }
@@ -83,23 +96,43 @@ fn addressee(addressee: &Addressee) {
     };
     let department = addressee.department.as_deref().unwrap_or("(whole organisation)");
     let place = addressee.place.as_deref().unwrap_or("?");
-    println!("{:<32} {} - {department}, {place}{reception}", addressee.id.to_string(), addressee.organisation);
+    println!(
+        "{:<32} {} - {department}, {place}{reception}",
+        addressee.id.to_string(),
+        addressee.organisation
+    );
 }
 
 fn check(check: &Check) {
     study(&check.study);
     addressee(&check.addressee);
-    println!("certified as {}, key {}", check.certified_name.as_deref().unwrap_or("-"), check.key_thumbprint.as_deref().unwrap_or("-"));
+    println!(
+        "certified as {}, key {}",
+        check.certified_name.as_deref().unwrap_or("-"),
+        check.key_thumbprint.as_deref().unwrap_or("-")
+    );
     println!("to confirm: {:?}", check.flags);
 }
 
 fn transfer(line: &TransferLine) {
     let partner = line.partner.as_ref().map_or_else(
         || "?".to_owned(),
-        |partner| format!("{} (URA {}{})", partner.organisation, partner.ura, if partner.verified { "" } else { ", not verified" }),
+        |partner| {
+            format!(
+                "{} (URA {}{})",
+                partner.organisation,
+                partner.ura,
+                if partner.verified { "" } else { ", not verified" }
+            )
+        },
     );
     let patient = line.patient.as_ref().map_or_else(|| "-".to_owned(), who);
-    println!("{}  {partner}  {patient}  {}{}", line.transfer, if line.urgent { "URGENT  " } else { "" }, sentence(&line.situation));
+    println!(
+        "{}  {partner}  {patient}  {}{}",
+        line.transfer,
+        if line.urgent { "URGENT  " } else { "" },
+        sentence(&line.situation)
+    );
 }
 
 fn detail(detail: &TransferDetail) {
@@ -133,13 +166,17 @@ fn sentence(situation: &Situation) -> String {
         StateCode::Sending => format!("sending, {} of {} parts at the portal", situation.done, situation.of),
         StateCode::Accepted => "at the portal, not collected yet".to_owned(),
         StateCode::Fetched => "in custody of the other hospital, not yet in its PACS".to_owned(),
-        StateCode::Delivered => format!("delivered: {} of {} instances in the PACS", situation.done, situation.of),
+        StateCode::Delivered => {
+            format!("delivered: {} of {} instances in the PACS", situation.done, situation.of)
+        }
         StateCode::Erased => "erased".to_owned(),
         StateCode::Announced => "announced by the portal".to_owned(),
         StateCode::Fetching => format!("fetching, {} of {} parts here", situation.done, situation.of),
         StateCode::Opened => "verified and in custody, waits for import".to_owned(),
         StateCode::Reconciled => "about to go to the PACS".to_owned(),
-        StateCode::Delivering => format!("going to the PACS, {} of {} instances", situation.done, situation.of),
+        StateCode::Delivering => {
+            format!("going to the PACS, {} of {} instances", situation.done, situation.of)
+        }
         StateCode::Reported => "in the PACS, and the sender knows".to_owned(),
         StateCode::Held => format!("HELD: {}", situation.hold.as_ref().map_or("unknown reason", held)),
         StateCode::Recalled => "taken back by the sender".to_owned(),
@@ -177,7 +214,9 @@ fn waits(wait: WaitCode) -> &'static str {
 
 fn held(reason: &HoldCode) -> &'static str {
     match reason {
-        HoldCode::RecipientKeyChanged => "the partner has another key than before; compare it by telephone, then resume",
+        HoldCode::RecipientKeyChanged => {
+            "the partner has another key than before; compare it by telephone, then resume"
+        }
         HoldCode::RecipientNotVerified => "the addressee's key is not believed",
         HoldCode::SenderNotVerified => "the sender's signature is not believed",
         HoldCode::AddressedToSomeoneElse => "the letter is for another organisation",
