@@ -19,7 +19,7 @@ pub enum Direction {
 /// A situation in words.
 #[derive(Debug, Clone)]
 pub struct StateView {
-    /// Class of the style sheet: `go`, `wait`, `good`, `bad`, `quiet`.
+    /// Class of the style sheet: `go`, `wait`, `good`, `ready`, `bad`, `quiet`.
     pub tone: &'static str,
     /// The drawing.
     pub icon: Icon,
@@ -58,9 +58,9 @@ impl StateView {
         let mut since_key = "state.since";
         let mut since_at = situation.since;
         if let Some(wait) = situation.waits_for {
-            sentence = vec![words.t(wait_line(wait))];
-            if let Some(short) = wait_word(wait) {
+            if let Some((short, line)) = wait_words(wait) {
                 (tone, icon, word) = ("wait", Icon::Clock, words.t(short));
+                sentence = vec![words.t(line)];
             }
             since_key = "state.wait-since";
             since_at = situation.waits_since.unwrap_or(situation.since);
@@ -155,7 +155,7 @@ fn look(state: StateCode, direction: Direction) -> Look {
         StateCode::Erased => of("quiet", Icon::Done, "state.in-erased", "state.in-erased-line"),
         StateCode::Announced => of("wait", Icon::Clock, "state.in-announced", "state.in-announced-line"),
         StateCode::Fetching => of("go", Icon::Incoming, "state.in-fetching", "state.in-fetching-line"),
-        StateCode::Opened => of("act", Icon::Check, "state.in-opened", "state.in-opened-line"),
+        StateCode::Opened => of("ready", Icon::Check, "state.in-opened", "state.in-opened-line"),
         StateCode::Reconciled => of("go", Icon::Clock, "state.in-reconciled", "state.in-reconciled-line"),
         StateCode::Delivering => of("go", Icon::Arrow, "state.in-delivering", "state.in-delivering-line"),
         StateCode::Reported => of("good", Icon::Done, "state.in-reported", "state.in-reported-line"),
@@ -167,26 +167,16 @@ fn look(state: StateCode, direction: Direction) -> Look {
     }
 }
 
-fn wait_line(wait: WaitCode) -> &'static str {
+/// Waiting for a machine is the news: a word and a sentence. Waiting for a person is what the state itself says.
+fn wait_words(wait: WaitCode) -> Option<(&'static str, &'static str)> {
     match wait {
-        WaitCode::PortalUnreachable => "state.wait-portal-unreachable",
-        WaitCode::PortalBusy => "state.wait-portal-busy",
-        WaitCode::PacsUnreachable => "state.wait-pacs-unreachable",
-        WaitCode::PacsBusy => "state.wait-pacs-busy",
-        WaitCode::DiskFull => "state.wait-disk-full",
-        WaitCode::OtherHospital => "state.wait-other-hospital",
-        WaitCode::Technician => "state.wait-technician",
-    }
-}
-
-/// Waiting for a machine is the news; waiting for a person is what the state itself says.
-fn wait_word(wait: WaitCode) -> Option<&'static str> {
-    match wait {
-        WaitCode::PortalUnreachable => Some("state.short-portal-unreachable"),
-        WaitCode::PortalBusy => Some("state.short-portal-busy"),
-        WaitCode::PacsUnreachable => Some("state.short-pacs-unreachable"),
-        WaitCode::PacsBusy => Some("state.short-pacs-busy"),
-        WaitCode::DiskFull => Some("state.short-disk-full"),
+        WaitCode::PortalUnreachable => {
+            Some(("state.short-portal-unreachable", "state.wait-portal-unreachable"))
+        }
+        WaitCode::PortalBusy => Some(("state.short-portal-busy", "state.wait-portal-busy")),
+        WaitCode::PacsUnreachable => Some(("state.short-pacs-unreachable", "state.wait-pacs-unreachable")),
+        WaitCode::PacsBusy => Some(("state.short-pacs-busy", "state.wait-pacs-busy")),
+        WaitCode::DiskFull => Some(("state.short-disk-full", "state.wait-disk-full")),
         WaitCode::OtherHospital | WaitCode::Technician => None,
     }
 }

@@ -1,8 +1,9 @@
 //! Made-up people, hospitals and transfers. Names are common, numbers are from the ranges for tests.
 
 use beeldbox_protocol::admin::{
-    Addressee, HoldCode, PacsStatus, Partner, PortalStatus, ReceiptLine, ReceiptStage, Reception, RefusedInstance,
-    Situation, StateCode, Status, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, HoldCode, PacsStatus, Partner, PortalStatus, ReceiptLine, ReceiptStage, Reception,
+    RefusedInstance, Situation, StateCode, Status, StudyLine, StudyNumber, TransferDetail, TransferLine,
+    WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient, StudySummary};
 use beeldbox_protocol::ident::TransferId;
@@ -22,7 +23,14 @@ pub fn patient(name: &str, birth: &str, sex: &str, id: &str, bsn: Option<&str>) 
     }
 }
 
-pub fn summary(modalities: &[&str], what: &str, date: &str, series: u32, instances: u32, mb: u64) -> StudySummary {
+pub fn summary(
+    modalities: &[&str],
+    what: &str,
+    date: &str,
+    series: u32,
+    instances: u32,
+    mb: u64,
+) -> StudySummary {
     StudySummary {
         study: "1.2.826.0.1.3680043.8.498.1".parse().ok(),
         description: Some(Confidential::new(what)).filter(|text| !text.is_empty()),
@@ -53,7 +61,13 @@ pub fn situation(state: StateCode, since: Timestamp, who: WhoCode) -> Situation 
     }
 }
 
-fn study(number: i64, patient: Patient, summary: StudySummary, state: StateCode, since: Timestamp) -> StudyLine {
+fn study(
+    number: i64,
+    patient: Patient,
+    summary: StudySummary,
+    state: StateCode,
+    since: Timestamp,
+) -> StudyLine {
     StudyLine {
         study: StudyNumber(number),
         transfer: transfer_id(number),
@@ -142,15 +156,32 @@ fn studies(now: Timestamp) -> Vec<StudyLine> {
     let ago = |minutes: i64| now - SignedDuration::from_mins(minutes);
     let [anna, willem, annet, piet, _, johannes] = people();
     let ready = StateCode::Queued;
-    let mut arriving =
-        study(18, willem, summary(&["MR"], "MRI knie links", "20261123", 5, 212, 96), StateCode::Collecting, ago(0));
+    let mut arriving = study(
+        18,
+        willem,
+        summary(&["MR"], "MRI knie links", "20261123", 5, 212, 96),
+        StateCode::Collecting,
+        ago(0),
+    );
     arriving.last_instance_at = now - SignedDuration::from_secs(2);
     vec![
         arriving,
-        study(17, anna.clone(), summary(&["CT"], "CT thorax met contrast", "20261121", 4, 640, 338), ready, ago(12)),
+        study(
+            17,
+            anna.clone(),
+            summary(&["CT"], "CT thorax met contrast", "20261121", 4, 640, 338),
+            ready,
+            ago(12),
+        ),
         study(15, anna, summary(&["MR", "SR"], "MRI hersenen", "20261120", 6, 1212, 512), ready, ago(14)),
         study(14, annet, summary(&["DX"], "X-bekken", "20261123", 1, 2, 18), ready, ago(47)),
-        study(12, piet, summary(&["US"], "Echo heup beiderzijds", "20261119", 1, 38, 61), ready, ago(26 * 60)),
+        study(
+            12,
+            piet,
+            summary(&["US"], "Echo heup beiderzijds", "20261119", 1, 38, 61),
+            ready,
+            ago(26 * 60),
+        ),
         study(11, johannes, summary(&["PT", "CT"], "", "20261118", 9, 2744, 1420), ready, ago(49 * 60)),
     ]
 }
@@ -179,8 +210,14 @@ fn sent_list(now: Timestamp, directory: &[Addressee]) -> Vec<TransferDetail> {
         let line = study(number, patient, summary, StateCode::Queued, ago(minutes));
         sent(&line, &directory[to], state, ago(minutes))
     };
-    let mut going =
-        of(40, elif.clone(), summary(&["CT"], "CT abdomen", "20261123", 3, 640, 338), 0, StateCode::Sending, 3);
+    let mut going = of(
+        40,
+        elif.clone(),
+        summary(&["CT"], "CT abdomen", "20261123", 3, 640, 338),
+        0,
+        StateCode::Sending,
+        3,
+    );
     (going.line.situation.done, going.line.situation.of) = (312, 640);
     let mut waiting =
         of(39, willem, summary(&["MR"], "MRI schouder", "20261122", 4, 188, 80), 3, StateCode::Addressed, 22);
@@ -233,7 +270,8 @@ fn inbox_list(now: Timestamp) -> Vec<TransferDetail> {
     opened.line.urgent = true;
     opened.line.situation.who = WhoCode::Technician;
     opened.line.situation.waits_for = Some(WaitCode::Technician);
-    opened.note = Some(Confidential::new("Aneurysma 5,8 cm, graag vandaag beoordelen.\nOude CT van 2024 volgt."));
+    opened.note =
+        Some(Confidential::new("Aneurysma 5,8 cm, graag vandaag beoordelen.\nOude CT van 2024 volgt."));
     opened.reply_contact = Some(Confidential::new("dr. M. Hofstra, 0511-55 50 12"));
     opened.receipts.push(receipt(ReceiptStage::InCustody, 811, 811, ago(8)));
     let mr = summary(&["MR"], "MRI lumbale wervelkolom", "20261120", 5, 240, 110);
@@ -242,7 +280,8 @@ fn inbox_list(now: Timestamp) -> Vec<TransferDetail> {
     unverified.line.situation.hold = Some(HoldCode::SenderNotVerified);
     unverified.line.situation.who = WhoCode::Technician;
     let dx = summary(&["DX"], "X-pols rechts", "20261123", 1, 3, 24);
-    let mut fetching = from(58, elif.clone(), dx, "Zuiderpoort UMC", "Spoedeisende hulp", StateCode::Fetching, 1);
+    let mut fetching =
+        from(58, elif.clone(), dx, "Zuiderpoort UMC", "Spoedeisende hulp", StateCode::Fetching, 1);
     (fetching.line.patient, fetching.line.summary) = (None, None);
     (fetching.line.situation.done, fetching.line.situation.of) = (2, 7);
     let us = summary(&["US"], "Echo abdomen", "20261117", 1, 44, 70);
@@ -268,7 +307,11 @@ fn status(now: Timestamp) -> Status {
             directory_as_of: Some(ago(180)),
             addressees: 3120,
         },
-        pacs: PacsStatus { ae_title: "PACS_ZBC".to_owned(), address: "10.1.2.9:104".to_owned(), trouble: None },
+        pacs: PacsStatus {
+            ae_title: "PACS_ZBC".to_owned(),
+            address: "10.1.2.9:104".to_owned(),
+            trouble: None,
+        },
         studies_waiting: 0,
         outbound_open: 0,
         inbox_waiting: 0,

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Answer, Call, Check, CheckFlag, DeclineCode, Question, Reception, Refusal, RefusalCode,
-    Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
+    Addressee, AddresseePage, Answer, Call, Check, CheckFlag, DeclineCode, Question, Reception, Refusal,
+    RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
 };
 use beeldbox_protocol::clinical::Patient;
 use beeldbox_protocol::ident::TransferId;
@@ -36,22 +36,49 @@ pub struct World {
 pub struct FakeBox {
     pub world: Arc<Mutex<World>>,
     change: Arc<watch::Sender<u64>>,
+    stopped: Arc<watch::Sender<bool>>,
 }
 
 impl FakeBox {
     pub fn new(now: Timestamp) -> FakeBox {
-        FakeBox { world: Arc::new(Mutex::new(data::world(now))), change: Arc::new(watch::Sender::new(1)) }
+        FakeBox {
+            world: Arc::new(Mutex::new(data::world(now))),
+            change: Arc::new(watch::Sender::new(1)),
+            stopped: Arc::new(watch::Sender::new(false)),
+        }
     }
 
-    /// Answers at a socket until the task is dropped.
-    pub fn listen(&self, socket: PathBuf) -> tokio::task::JoinHandle<()> {
+    /// Answers at a socket until it is stopped.
+    pub fn listen(&self, socket: PathBuf) {
+        let _ = std::fs::remove_file(&socket);
+        self.stopped.send_replace(false);
         let listener = UnixListener::bind(socket).expect("the socket can be made");
         let fake = self.clone();
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(fake.clone().talk(stream));
+            let mut stopped = fake.stopped.subscribe();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let Ok((stream, _)) = accepted else { return };
+                        tokio::spawn(fake.clone().talk_until_stopped(stream));
+                    }
+                    _ = stopped.wait_for(|stopped| *stopped) => return,
+                }
             }
-        })
+        });
+    }
+
+    /// Ends every connection, as a crash would.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    async fn talk_until_stopped(self, stream: UnixStream) {
+        let mut stopped = self.stopped.subscribe();
+        tokio::select! {
+            () = self.talk(stream) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
     }
 
     /// Changes the world and says so.
@@ -96,7 +123,9 @@ impl FakeBox {
 
     async fn wait(&self, since: u64) -> Answer {
         let mut change = self.change.subscribe();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(25), change.wait_for(|now| *now != since)).await;
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_secs(25), change.wait_for(|now| *now != since))
+                .await;
         Ok(Reply::Changed(*change.borrow()))
     }
 
@@ -124,7 +153,8 @@ impl World {
             Question::Status => Ok(Reply::Status(Box::new(self.status_now()))),
             Question::Studies { before, limit } => {
                 let limit = usize::try_from(limit).unwrap();
-                let older = self.studies.iter().filter(|line| before.is_none_or(|before| line.study < before));
+                let older =
+                    self.studies.iter().filter(|line| before.is_none_or(|before| line.study < before));
                 Ok(Reply::Studies(older.take(limit).cloned().collect()))
             }
             Question::Study { study } => match self.studies.iter().find(|line| line.study == study) {
@@ -132,7 +162,9 @@ impl World {
                 None => nothing(),
             },
             Question::CloseStudy { study } => {
-                let Some(line) = self.studies.iter_mut().find(|line| line.study == study) else { return nothing() };
+                let Some(line) = self.studies.iter_mut().find(|line| line.study == study) else {
+                    return nothing();
+                };
                 line.situation.state = StateCode::Queued;
                 Ok(Reply::Done)
             }
@@ -145,7 +177,9 @@ impl World {
             }
             Question::Send { study, addressee, note, reply_contact, urgent, .. } => {
                 let StudyRef::Number(number) = study else { return nothing() };
-                let Some(at) = self.studies.iter().position(|line| line.study == number) else { return nothing() };
+                let Some(at) = self.studies.iter().position(|line| line.study == number) else {
+                    return nothing();
+                };
                 let Some(to) = self.directory.iter().find(|entry| entry.id == addressee).cloned() else {
                     return nothing();
                 };
@@ -168,7 +202,9 @@ impl World {
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
-            Question::Decline { transfer, reason } => self.settle(transfer, StateCode::Declined, Some(reason)),
+            Question::Decline { transfer, reason } => {
+                self.settle(transfer, StateCode::Declined, Some(reason))
+            }
             Question::Verify { .. } | Question::Audit { .. } | Question::WaitForChange { .. } => {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
@@ -179,7 +215,10 @@ impl World {
     fn status_now(&self) -> Status {
         let count = |n: usize| u32::try_from(n).unwrap();
         let is_open = |detail: &&TransferDetail| {
-            matches!(detail.line.situation.state, StateCode::Addressed | StateCode::Sending | StateCode::Accepted)
+            matches!(
+                detail.line.situation.state,
+                StateCode::Addressed | StateCode::Sending | StateCode::Accepted
+            )
         };
         Status {
             studies_waiting: count(self.studies.len()),
@@ -200,7 +239,10 @@ impl World {
             words.iter().all(|word| text.split([' ', '-']).any(|part| part.starts_with(word)))
         };
         let found = self.directory.iter().filter(fits).take(usize::try_from(limit).unwrap());
-        AddresseePage { addressees: found.cloned().collect(), directory_as_of: self.status.portal.directory_as_of }
+        AddresseePage {
+            addressees: found.cloned().collect(),
+            directory_as_of: self.status.portal.directory_as_of,
+        }
     }
 
     fn check(&self, study: StudyLine, addressee: Addressee) -> Check {

@@ -1,0 +1,220 @@
+//! What a person can do with the pages, in both languages, against a fake daemon on a real socket.
+
+mod desk;
+mod fake_box;
+
+use axum::http::StatusCode;
+use beeldbox_protocol::admin::{CheckFlag, DeclineCode, Question, StateCode};
+use desk::Desk;
+
+#[tokio::test]
+async fn every_page_shows_in_both_languages_without_a_missing_text() {
+    for language in ["nl", "en"] {
+        let desk = Desk::signed_in(language).await;
+        for path in desk.all_paths() {
+            let page = desk.get(&path).await;
+            assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.text);
+            assert!(!page.text.contains('⟦'), "{path} lacks a text: {}", page.text);
+            assert!(!page.text.contains("{n}") && !page.text.contains("{when}"), "{path} has an empty place");
+            assert!(page.text.contains(&format!("<html lang=\"{language}\">")), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_state_has_words_for_both_directions() {
+    let states = [
+        "collecting",
+        "queued",
+        "addressed",
+        "sending",
+        "accepted",
+        "fetched",
+        "delivered",
+        "erased",
+        "announced",
+        "fetching",
+        "opened",
+        "reconciled",
+        "delivering",
+        "reported",
+        "held",
+        "recalled",
+        "declined",
+        "expired",
+        "failed",
+    ];
+    let desk = Desk::signed_in("nl").await;
+    for state in states {
+        let state: StateCode = serde_json::from_str(&format!("\"{state}\"")).unwrap();
+        desk.fake.change(|world| {
+            for detail in world.sent.iter_mut().chain(&mut world.inbox) {
+                detail.line.situation.state = state;
+                detail.line.situation.declined = Some(DeclineCode::Incomplete);
+            }
+        });
+        for path in ["/sent", "/inbox"] {
+            let page = desk.get(path).await;
+            assert_eq!(page.status, StatusCode::OK);
+            assert!(!page.text.contains('⟦'), "{state:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_study_is_sent_with_note_and_ticks() {
+    let desk = Desk::signed_in("nl").await;
+    desk.fake.change(|world| world.flags = vec![CheckFlag::FirstTime]);
+    let (_, page) = desk.check_page(17, "zuid-card", "Graag oordeel").await;
+    for words in
+        ["DE VRIES-JANSEN", "9999 90 019", "Zuiderpoort UMC", "Cardiologie", "7F3A 91C2", "Graag oordeel"]
+    {
+        assert!(page.text.contains(words), "{words}");
+    }
+    assert!(!page.text.contains("id=\"confirm\" autofocus"), "a flag takes the focus from the button");
+    let (draft, fingerprint) = (page.field("draft"), page.field("fingerprint"));
+    let fields = [("draft", draft.as_str()), ("fingerprint", &fingerprint)];
+    let refused = desk.post("/send/17/confirm", &fields).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text.contains("id=\"errors\"") && desk.fake.acts().is_empty());
+    let fields = [("draft", draft.as_str()), ("fingerprint", &fingerprint), ("tick", "first-time")];
+    let sent = desk.post("/send/17/confirm", &fields).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+    let detail = desk.get(sent.location()).await;
+    assert!(detail.text.contains("Het onderzoek gaat naar Zuiderpoort UMC – Cardiologie"));
+    let acts = desk.fake.acts();
+    assert_eq!((acts.len(), acts[0].actor.name.as_str()), (1, desk::ACCOUNT));
+    let Question::Send { note, acknowledged, .. } = &acts[0].question else { panic!("not a send") };
+    assert_eq!(note.as_ref().unwrap().reveal(), "Graag oordeel");
+    assert_eq!(acknowledged, &[CheckFlag::FirstTime]);
+    let again = desk.post("/send/17/confirm", &fields).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "a second click must not send again");
+    assert_eq!(desk.fake.acts().len(), 1);
+}
+
+#[tokio::test]
+async fn without_flags_the_button_names_the_addressee_and_has_the_focus() {
+    let desk = Desk::signed_in("en").await;
+    let (_, page) = desk.check_page(17, "zuid-rad", "").await;
+    assert!(page.text.contains("id=\"confirm\" autofocus"));
+    assert!(page.text.contains("Send to Zuiderpoort UMC – Radiologie"));
+}
+
+#[tokio::test]
+async fn an_addressee_is_found_without_script() {
+    let desk = Desk::signed_in("nl").await;
+    let page = desk.get("/send/17").await;
+    let fingerprint = page.field("fingerprint");
+    let fields =
+        [("fingerprint", fingerprint.as_str()), ("act", "search"), ("q", "winter rad"), ("note", "bewaard")];
+    let sent = desk.post("/send/17", &fields).await;
+    let found = desk.get(sent.location().trim_end_matches("#results")).await;
+    assert!(found.text.contains("value=\"noord-rad\"") && found.text.contains("bewaard"));
+    assert!(!found.text.contains("value=\"zuid-rad\""));
+    let fields = [("fingerprint", fingerprint.as_str()), ("act", "check"), ("q", "winter rad")];
+    let nobody = desk.post("/send/17", &fields).await;
+    let asked = desk.get(nobody.location()).await;
+    assert!(asked.text.contains("Kies eerst een ontvanger"));
+}
+
+#[tokio::test]
+async fn options_say_who_cannot_receive() {
+    let desk = Desk::signed_in("nl").await;
+    let options = desk.get("/addressees?q=k").await;
+    assert!(options.text.contains("ontvangt via het portaal"));
+    let options = desk.get("/addressees?q=heuvel").await;
+    assert!(options.text.contains("niet aangesloten"));
+    let (_, page) = desk.check_page(17, "heuvel-1", "").await;
+    assert!(page.text.contains("id=\"obstacle\"") && !page.text.contains("id=\"confirm\""));
+}
+
+#[tokio::test]
+async fn a_received_study_is_imported_with_the_local_number() {
+    let desk = Desk::signed_in("nl").await;
+    let id = desk.fake.world.lock().unwrap().inbox[1].line.transfer;
+    let page = desk.get(&format!("/inbox/{id}/import")).await;
+    let fingerprint = page.field("fingerprint");
+    let path = format!("/inbox/{id}/import");
+    let bad = desk.post(&path, &[("fingerprint", &fingerprint), ("patient_id", "12\\34")]).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let done = desk.post(&path, &[("fingerprint", &fingerprint), ("patient_id", "4711")]).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    let acts = desk.fake.acts();
+    let Question::Import { patient_id: Some(number), .. } = &acts[0].question else {
+        panic!("not an import")
+    };
+    assert_eq!(number.reveal(), "4711");
+}
+
+#[tokio::test]
+async fn transfers_are_recalled_resumed_and_declined() {
+    let desk = Desk::signed_in("nl").await;
+    let (held, received) = {
+        let world = desk.fake.world.lock().unwrap();
+        (world.sent[2].line.transfer, world.inbox[1].line.transfer)
+    };
+    let page = desk.get(&format!("/sent/{held}")).await;
+    assert!(page.text.contains("opeens een andere sleutel") && page.text.contains("id=\"retry\""));
+    let fingerprint = page.field("fingerprint");
+    let resumed = desk.post(&format!("/sent/{held}/retry"), &[("fingerprint", &fingerprint)]).await;
+    assert_eq!(resumed.status, StatusCode::SEE_OTHER);
+    let recalled = desk.post(&format!("/sent/{held}/recall"), &[("fingerprint", &fingerprint)]).await;
+    assert_eq!(recalled.status, StatusCode::SEE_OTHER);
+    let page = desk.get(&format!("/inbox/{received}/decline")).await;
+    let fingerprint = page.field("fingerprint");
+    let path = format!("/inbox/{received}/decline");
+    let none = desk.post(&path, &[("fingerprint", &fingerprint)]).await;
+    assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let declined = desk.post(&path, &[("fingerprint", &fingerprint), ("reason", "unknown-patient")]).await;
+    assert_eq!(declined.status, StatusCode::SEE_OTHER);
+    assert_eq!(desk.fake.acts().len(), 3);
+}
+
+#[tokio::test]
+async fn an_open_page_fetches_only_its_block() {
+    let desk = Desk::signed_in("nl").await;
+    let block = desk.fragment("/sent").await;
+    assert!(block.text.contains("id=\"live\"") && block.text.contains("id=\"menu\""));
+    assert!(!block.text.contains("<html") && block.text.contains("<progress"));
+}
+
+#[tokio::test]
+async fn an_empty_list_says_where_to_send() {
+    let desk = Desk::signed_in("nl").await;
+    desk.fake.change(|world| world.studies.clear());
+    let page = desk.get("/send").await;
+    assert!(page.text.contains("BEELDBOX") && page.text.contains("10.1.2.3:11112"));
+}
+
+#[tokio::test]
+async fn an_absent_daemon_gives_a_clear_page_and_comes_back() {
+    let desk = Desk::signed_in("nl").await;
+    assert_eq!(desk.get("/healthz").await.status, StatusCode::OK);
+    desk.stop_daemon().await;
+    for path in ["/send", "/send/17", "/sent", "/inbox", "/status"] {
+        let page = desk.get(path).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {}", page.text);
+        assert!(page.text.contains("De box antwoordt niet") && page.text.contains("BOX-001"), "{path}");
+        assert!(page.text.contains("Storing"), "the frame says so too");
+    }
+    assert_eq!(desk.get("/healthz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(desk.get("/login").await.status, StatusCode::OK);
+    desk.start_daemon();
+    assert_eq!(desk.get("/send").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn namesakes_are_marked_in_the_list() {
+    let desk = Desk::signed_in("nl").await;
+    let page = desk.get("/send").await;
+    assert_eq!(page.text.matches("let op: naamgenoot").count(), 2);
+}
+
+#[tokio::test]
+async fn the_language_is_changed_for_the_session() {
+    let desk = Desk::signed_in("nl").await;
+    let changed =
+        desk.post("/language", &[("to", "en"), ("back", "/sent?before=2026-11-23T00:00:00Z")]).await;
+    assert_eq!(changed.location(), "/sent?before=2026-11-23T00:00:00Z");
+    assert!(desk.get("/sent").await.text.contains("<h1>Sent</h1>"));
+}
