@@ -219,7 +219,7 @@ async fn a_full_disk_refuses_before_any_data() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(dir.path());
     options.reserve_bytes = u64::MAX / 2;
-    let (custody, _) = crate::Custody::open(options).unwrap();
+    let (custody, _) = try_open(options).unwrap();
     let image = image(1, 1, 100);
     let refused = session(&custody).begin(at(1), &image.description, &image.attributes);
     assert!(matches!(refused, Err(IntakeError::OutOfSpace)));

@@ -1,7 +1,7 @@
 //! The ledger thread.
 
 use super::ward::*;
-use crate::{Custody, CustodyError};
+use crate::CustodyError;
 
 #[tokio::test]
 async fn everyone_in_a_group_is_answered_and_a_failure_undoes_only_itself() {
@@ -66,10 +66,10 @@ async fn changes_are_counted_and_looking_is_not_a_change() {
 #[tokio::test]
 async fn a_second_opening_is_refused_until_the_first_is_closed() {
     let (dir, custody) = empty_ward();
-    assert!(matches!(Custody::open(options(dir.path())), Err(CustodyError::InUse)));
+    assert!(matches!(try_open(options(dir.path())), Err(CustodyError::InUse)));
     custody.close().await;
     assert!(matches!(custody.studies(None, 1).await, Err(CustodyError::Closed)));
-    Custody::open(options(dir.path())).unwrap();
+    try_open(options(dir.path())).unwrap();
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_ledger_of_a_later_version_is_refused_by_name() {
     let connection = rusqlite::Connection::open(dir.path().join("ledger.sqlite")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    let refused = Custody::open(options(dir.path()));
+    let refused = try_open(options(dir.path()));
     assert!(matches!(refused, Err(CustodyError::NewerSchema { found: 99, known: 1 })));
 }
 
@@ -89,7 +89,7 @@ async fn a_foreign_database_is_refused_by_name() {
     let connection = rusqlite::Connection::open(dir.path().join("ledger.sqlite")).unwrap();
     connection.execute_batch("CREATE TABLE cake (slice)").unwrap();
     drop(connection);
-    assert!(matches!(Custody::open(options(dir.path())), Err(CustodyError::NotALedger { found: 0 })));
+    assert!(matches!(try_open(options(dir.path())), Err(CustodyError::NotALedger { found: 0 })));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn another_storage_key_opens_nothing() {
     custody.close().await;
     let mut options = options(dir.path());
     options.storage_key = beeldbox_protocol::envelope::keys::StorageKey::from_bytes([8; 32]);
-    let (custody, _) = Custody::open(options).unwrap();
+    let (custody, _) = try_open(options).unwrap();
     assert!(matches!(custody.studies(None, 1).await, Err(CustodyError::DoesNotAuthenticate)));
 }
 

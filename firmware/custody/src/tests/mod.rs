@@ -5,6 +5,7 @@
 
 mod audit;
 mod erasing;
+mod faults;
 mod figures;
 mod inbound;
 mod intake;

@@ -42,13 +42,13 @@ async fn every_acknowledged_instance_is_found_after_sigkill() {
     let dir = tempfile::tempdir().unwrap();
     let mut acked = BTreeSet::new();
     for round in 1..=3 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "tests::power::receive_until_killed", "--nocapture"])
             .env(DIRECTORY, dir.path())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = start(&mut command);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let enough = acked.len() + 150;
         while acked.len() < enough {

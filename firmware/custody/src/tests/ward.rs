@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::RwLock;
 
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes, Patient};
 use beeldbox_protocol::envelope::keys::StorageKey;
@@ -36,7 +38,22 @@ pub(super) fn options(dir: &Path) -> OpenOptions {
 }
 
 pub(super) fn open(dir: &Path) -> (Custody, RecoveryReport) {
-    Custody::open_with(options(dir), SMALL_PACK).unwrap()
+    try_open(options(dir)).unwrap()
+}
+
+/// Held while a child is started. Between fork and exec a child has every open file of this process, the lock of a
+/// custody that is just being closed among them; opening waits for that to pass.
+static STARTING: RwLock<()> = RwLock::new(());
+
+pub(super) fn try_open(options: OpenOptions) -> Result<(Custody, RecoveryReport), CustodyError> {
+    let _no_child_is_starting = STARTING.read().unwrap();
+    Custody::open_with(options, SMALL_PACK)
+}
+
+/// Starts a child.
+pub(super) fn start(command: &mut Command) -> Child {
+    let _nobody_opens = STARTING.write().unwrap();
+    command.spawn().unwrap()
 }
 
 pub(super) fn empty_ward() -> (TempDir, Custody) {
