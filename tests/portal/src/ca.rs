@@ -263,7 +263,9 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> Result<(), CaErr
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        // A bare file name has an empty parent: it lies in the folder where the program runs.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
     };
     write().map_err(|source| CaError::File { path: path.to_owned(), source })
 }

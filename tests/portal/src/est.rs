@@ -77,8 +77,7 @@ pub async fn simple_reenroll(
 /// Makes a one-time code for an organisation.
 pub async fn new_code(ledger: &Ledger, ura: Ura, name: String) -> Result<String, Refusal> {
     let mut random = [0; 15];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| Refusal::from(LedgerError::Damaged("no random numbers")))?;
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Refusal::Fault("no random numbers".to_owned()))?;
     let code = BASE32_NOPAD.encode(&random);
     let digest = Digest::of(code.as_bytes()).to_string();
     ledger

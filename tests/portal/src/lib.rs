@@ -86,6 +86,9 @@ mod ledger;
 /// The object store.
 mod store;
 
+/// Name of the portal's own authority.
+pub const CA_NAME: &str = "Beeldbox portal CA";
+
 /// Why the portal cannot start or do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum PortalError {
@@ -179,7 +182,7 @@ impl Portal {
     pub async fn start(options: PortalOptions) -> Result<PortalHandle, PortalError> {
         let lock = lock_state(&options)?;
         let now = options.clock.now();
-        let ca = Ca::open(&options.state, "Beeldbox portal CA", now)?;
+        let ca = Ca::open(&options.state, CA_NAME, now)?;
         let store = match &options.objects {
             Some(objects) => Store::over(objects.clone()),
             None => Store::in_folder(&options.state.join("objects"))?,

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use beeldbox_portal::ca::{Ca, Validity, write_durably};
 use beeldbox_portal::clock::Clock;
-use beeldbox_portal::{Portal, PortalOptions, enrolment_code, fictitious, resources_of_bundle, seed};
-use beeldbox_protocol::ident::Ura;
+use beeldbox_portal::{
+    CA_NAME, Portal, PortalOptions, enrolment_code, fictitious, resources_of_bundle, seed,
+};
+use beeldbox_protocol::ident::{Digest, Ura};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -115,8 +117,11 @@ async fn main() -> anyhow::Result<()> {
         Command::Enrol { state, organisation, out_dir } => enrol(&state.state, &organisation, &out_dir),
         Command::Code { state, organisation } => {
             let options = PortalOptions::new(state.state);
+            let ca = Ca::open(&options.state, CA_NAME, Clock::of_the_system().now())?;
             let code = enrolment_code(&options, organisation.ura, organisation.name).await?;
             writeln!(std::io::stdout(), "{code}")?;
+            // The box compares it with what it gets from cacerts, which nothing else vouches for.
+            writeln!(std::io::stderr(), "authority SHA-256 {}", Digest::of(ca.certificate()))?;
             Ok(())
         }
     }
@@ -147,7 +152,7 @@ async fn serve(options: PortalOptions, port_file: Option<PathBuf>) -> anyhow::Re
 
 fn enrol(state: &Path, organisation: &Organisation, out_dir: &Path) -> anyhow::Result<()> {
     let now = Clock::of_the_system().now();
-    let ca = Ca::open(state, "Beeldbox portal CA", now)?;
+    let ca = Ca::open(state, CA_NAME, now)?;
     let issued = ca.issue(&organisation.ura, &organisation.name, Validity::usual(now))?;
     std::fs::create_dir_all(out_dir).with_context(|| out_dir.display().to_string())?;
     write_durably(&out_dir.join("tls.key.pem"), issued.key.as_bytes(), 0o600)?;

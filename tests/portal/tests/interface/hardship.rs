@@ -51,8 +51,9 @@ impl Drop for Program {
 /// Starts the program and gives the URL that it prints.
 fn start(state: &std::path::Path, listen: &str) -> (Program, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_beeldbox-portal"))
-        .args(["serve", "--listen", listen, "--state"])
+        .args(["serve", "--listen", listen, "--port-file", "port", "--state"])
         .arg(state)
+        .current_dir(state.parent().unwrap())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -125,7 +126,9 @@ async fn what_was_answered_with_success_survives_kill_9_at_any_moment() {
 #[tokio::test]
 async fn sigterm_ends_the_program_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut program, _) = start(folder.path(), "127.0.0.1:0");
+    let (mut program, url) = start(&folder.path().join("state"), "127.0.0.1:0");
+    let port = std::fs::read_to_string(folder.path().join("port")).unwrap();
+    assert!(url.ends_with(&format!(":{port}")), "{url}");
     let pid = program.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(program.0.wait().unwrap().success());
