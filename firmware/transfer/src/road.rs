@@ -15,7 +15,7 @@ use beeldbox_protocol::envelope::trust::TrustAnchors;
 use beeldbox_protocol::ident::AeTitle;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::directory::DirectoryCopy;
 use crate::effect::{Effect, Verdict};
@@ -146,7 +146,7 @@ impl Road {
                 self.custody
                     .advance(row.id, row.state.clone(), State::Outbound(to.clone()), changes, now)
                     .await?;
-                info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "outbound transfer moved");
+                tell_move(row, from.kind().as_str(), to.kind().as_str(), "outbound");
                 Ok(Some(to))
             }
         }
@@ -172,7 +172,7 @@ impl Road {
                 self.custody
                     .advance(row.id, row.state.clone(), State::Inbound(to.clone()), changes, now)
                     .await?;
-                info!(transfer = %row.id, from = from.kind().as_str(), to = to.kind().as_str(), "inbound transfer moved");
+                tell_move(row, from.kind().as_str(), to.kind().as_str(), "inbound");
                 Ok(Some(to))
             }
         }
@@ -271,6 +271,15 @@ fn note<T, E: std::error::Error>(health: &RwLock<Health>, now: Timestamp, result
     match result {
         Ok(_) => *health = Health { last_answer_at: Some(now), trouble: None },
         Err(error) => health.trouble = Some(error.to_string()),
+    }
+}
+
+/// Progress within a state is for developers; a move is news.
+fn tell_move(row: &TransferRow, from: &str, to: &str, direction: &str) {
+    if from == to {
+        debug!(transfer = %row.id, direction, state = to, "progress");
+    } else {
+        info!(transfer = %row.id, direction, from, to, "transfer moved");
     }
 }
 

@@ -25,32 +25,62 @@ const USER: &str = "demo";
 
 /// Care providers in the directory that have a published key but no box here: (URA, name, hosted by the portal).
 const BYSTANDERS: [(&str, &str, bool); 6] = [
-    ("90000401", "", false),
-    ("90000402", "", false),
-    ("90000403", "", true),
-    ("90000404", "", false),
-    ("90000405", "", true),
-    ("90000406", "", false),
+    ("90000401", "Streekziekenhuis Waddenkust", false),
+    ("90000402", "Ziekenhuis De Friese Meren", false),
+    ("90000403", "Medisch Centrum Oostergo", true),
+    ("90000404", "Ziekenhuis Drentse Aa", false),
+    ("90000405", "Ziekenhuis Veenhorst", true),
+    ("90000406", "Ziekenhuis Vechtoever", false),
 ];
+
+/// What differs between the demo and a scenario.
+pub struct DemoOptions {
+    /// Orthanc instead of the storage SCP of `tests/peer`.
+    pub is_orthanc: bool,
+    /// The caller runs a portal of its own on the port `portal` and in the folder `portal` of the place, seeded here.
+    /// It must listen before [`Demo::start`] is called.
+    pub has_own_portal: bool,
+    /// Quiet time of the boxes.
+    pub quiet_time_secs: u64,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        DemoOptions { is_orthanc: false, has_own_portal: false, quiet_time_secs: 3 }
+    }
+}
 
 /// One hospital: a box with its web page, and a PACS.
 pub struct Hospital {
+    /// Its name.
     pub name: &'static str,
+    /// Its URA.
     pub ura: &'static str,
+    /// AE title.
     pub ae: &'static str,
+    /// Where it listens for DICOM, `host:port`.
     pub dicom: String,
+    /// Address of its web page.
     pub admin: String,
+    /// Password of the account `demo`.
     pub password: String,
+    /// Its admin socket.
     pub socket: PathBuf,
+    /// Where its packs and ledger lie.
     pub state: PathBuf,
+    /// Its daemon.
     pub daemon: Running,
+    /// Its PACS.
     pub pacs: Pacs,
 }
 
 /// One PACS.
 pub struct Pacs {
+    /// AE title.
     pub ae: &'static str,
+    /// Where it listens for DICOM, `host:port`.
     pub dicom: String,
+    /// Where it keeps files.
     pub store: PathBuf,
 }
 
@@ -63,8 +93,11 @@ impl Hospital {
 
 /// Everything that runs.
 pub struct Demo {
+    /// The portal's address.
     pub portal_url: String,
+    /// The sender.
     pub noord: Hospital,
+    /// The addressee.
     pub zuid: Hospital,
 }
 
@@ -101,9 +134,13 @@ impl Demo {
         is_orthanc: bool,
     ) -> Result<Demo> {
         let national = National::open(&place.folder("national")?)?;
-        let portal_url = start_portal(programs, place, children, &national).await?;
+        seed_portal(programs, place, &national).await?;
+        if !options.has_own_portal {
+            start_portal(programs, place, children).await?;
+        }
+        let portal_url = format!("https://localhost:{}", place.port("portal")?);
         let starter =
-            Starter { programs, place, children, national: &national, portal_url: &portal_url, is_orthanc };
+            Starter { programs, place, children, national: &national, portal_url: &portal_url, options };
         let noord = starter.start(&NOORD).await?;
         let zuid = starter.start(&ZUID).await?;
         // The directory reaches a box within seconds; a visitor should find it filled.
@@ -177,12 +214,7 @@ async fn until_connected(hospital: &Hospital, other: &Hospital) -> Result<()> {
     anyhow::bail!("{} does not find {} in its directory after 30 s: {trouble}", hospital.name, other.name)
 }
 
-async fn start_portal(
-    programs: &Programs,
-    place: &Place,
-    children: &Arc<Children>,
-    national: &National,
-) -> Result<String> {
+async fn seed_portal(programs: &Programs, place: &Place, national: &National) -> Result<()> {
     let state = place.folder("portal")?;
     let state_text = text(&state)?;
     if !state.join("seeded").exists() {
@@ -199,16 +231,20 @@ async fn start_portal(
         programs.output("beeldbox-portal", &["seed", "--state", state_text, "--file", text(&file)?]).await?;
         std::fs::write(state.join("seeded"), "")?;
     }
+    Ok(())
+}
+
+async fn start_portal(programs: &Programs, place: &Place, children: &Arc<Children>) -> Result<()> {
+    let state = place.folder("portal")?;
     let address = format!("127.0.0.1:{}", place.port("portal")?);
     let log = place.folder("log")?.join("portal.log");
     children.keep(Program {
         name: "the portal".to_owned(),
         path: programs.command("beeldbox-portal").as_std().get_program().into(),
-        arguments: words(&["serve", "--state", state_text, "--listen", &address]),
+        arguments: words(&["serve", "--state", text(&state)?, "--listen", &address]),
         log: log.clone(),
     })?;
-    until_listening(&address, &log).await?;
-    Ok(format!("https://localhost:{}", place.port("portal")?))
+    until_listening(&address, &log).await
 }
 
 struct Starter<'a> {
@@ -217,7 +253,7 @@ struct Starter<'a> {
     children: &'a Arc<Children>,
     national: &'a National,
     portal_url: &'a str,
-    is_orthanc: bool,
+    options: &'a DemoOptions,
 }
 
 impl Starter<'_> {
@@ -247,7 +283,7 @@ impl Starter<'_> {
         let store = self.place.folder(&format!("{}-pacs", sketch.word))?;
         let dicom = format!("127.0.0.1:{}", self.place.port(&format!("{}-pacs", sketch.word))?);
         let log = self.place.folder("log")?.join(format!("{}-pacs.log", sketch.word));
-        let (path, arguments) = if self.is_orthanc {
+        let (path, arguments) = if self.options.is_orthanc {
             orthanc::program(self.place, sketch.word, sketch.pacs_ae, &dicom, &store)?
         } else {
             let path = self.programs.command("beeldbox-peer").as_std().get_program().into();
@@ -298,12 +334,13 @@ impl Starter<'_> {
         }
         format!(
             "[box]\nname = \"Beeldbox {word}\"\nstate_dir = \"state\"\nadmin_socket = \"admin.sock\"\n\n\
-             [dicom]\nae_title = \"{ae}\"\nlisten = \"{dicom}\"\nquiet_time_secs = 3\n{peers}\n\
+             [dicom]\nae_title = \"{ae}\"\nlisten = \"{dicom}\"\nquiet_time_secs = {quiet}\n{peers}\n\
              [pacs]\nae_title = \"{pacs_ae}\"\naddress = \"{pacs_address}\"\n\n\
              [portal]\nurl = \"{portal}\"\nauthority = \"portal-authority.pem\"\n\n\
              [trust]\nanchors = \"trust-anchors.pem\"\n\n\
              [credentials]\ndirectory = \"credentials\"\n\n\
              [keeping]\nreserve_mib = 64\nballast_mib = 8\ndirectory_interval_secs = 2\n",
+            quiet = self.options.quiet_time_secs,
             word = capitalised(sketch.word),
             ae = sketch.ae,
             pacs_ae = pacs.ae,

@@ -138,7 +138,7 @@ async fn make_study(programs: &Programs, folder: &Path, slices: u32) -> Result<S
 }
 
 /// SOP Instance UID → SHA-256 of the data set and its size.
-async fn digests(programs: &Programs, folder: &Path) -> Result<BTreeMap<String, (String, u64)>> {
+pub async fn digests(programs: &Programs, folder: &Path) -> Result<BTreeMap<String, (String, u64)>> {
     let said = programs.output("beeldbox-peer", &["digests", folder.to_str().context("folder")?]).await?;
     let mut found = BTreeMap::new();
     for line in said.lines() {
@@ -256,7 +256,8 @@ fn tolerate(result: Result<Reply>) -> Result<()> {
     }
 }
 
-async fn transfers_of(desk: &Desk, study: &StudyInstanceUid) -> Result<Vec<TransferLine>> {
+/// Outbound transfers of a study.
+pub async fn transfers_of(desk: &Desk, study: &StudyInstanceUid) -> Result<Vec<TransferLine>> {
     let Reply::Transfers(lines) = desk.ask(Question::Transfers { before: None, limit: MAX_PAGE }).await?
     else {
         bail!("the box answered another question");
@@ -273,7 +274,8 @@ fn count(lines: &[TransferLine]) -> usize {
         .sum()
 }
 
-async fn detail(desk: &Desk, transfer: TransferId) -> Result<TransferDetail> {
+/// One transfer on its own page.
+pub async fn detail(desk: &Desk, transfer: TransferId) -> Result<TransferDetail> {
     match desk.ask(Question::Transfer { transfer }).await? {
         Reply::Transfer(detail) => Ok(*detail),
         _ => bail!("the box answered another question"),

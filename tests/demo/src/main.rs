@@ -9,15 +9,6 @@
 //! sees only ciphertext, and two PACS. A program that dies is started again. With `--once` a made study goes through
 //! and every data set that arrives is compared with what was sent; otherwise the visitor may go on by hand.
 
-mod child;
-mod desk;
-mod hospital;
-mod journey;
-mod orthanc;
-mod pki;
-mod place;
-mod programs;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,10 +17,11 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::child::Children;
-use crate::hospital::Demo;
-use crate::place::Place;
-use crate::programs::Programs;
+use beeldbox_demo::child::Children;
+use beeldbox_demo::hospital::{Demo, DemoOptions};
+use beeldbox_demo::journey;
+use beeldbox_demo::place::Place;
+use beeldbox_demo::programs::Programs;
 
 /// Two hospitals on this machine: portal, two boxes with their web pages, two PACS.
 #[derive(Parser)]
@@ -47,6 +39,9 @@ struct Arguments {
     /// Which PACS stand at both ends.
     #[arg(long, value_enum, default_value_t = Pacs::Peer)]
     pacs: Pacs,
+    /// Start everything, send nothing.
+    #[arg(long, conflicts_with = "once")]
+    idle: bool,
     /// Slices of the made CT study.
     #[arg(long, default_value_t = 300)]
     slices: u32,
@@ -94,11 +89,15 @@ async fn show(
     children: &Arc<Children>,
 ) -> Result<()> {
     place.end_left_overs().await;
-    let demo = Demo::start(programs, place, children, arguments.pacs == Pacs::Orthanc).await?;
+    let options = DemoOptions { is_orthanc: arguments.pacs == Pacs::Orthanc, ..DemoOptions::default() };
+    let demo = Demo::start(programs, place, children, &options).await?;
     if arguments.json {
         println!("{}", serde_json::to_string(&demo.addresses()).context("addresses")?);
     } else {
         demo.print_addresses();
+    }
+    if arguments.idle {
+        return std::future::pending().await;
     }
     let summary = journey::once(programs, place, &demo, arguments.slices).await?;
     summary.print();
