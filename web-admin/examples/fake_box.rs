@@ -1,6 +1,7 @@
 //! A fake daemon to make pages with: `cargo run -p beeldbox-admin --example fake_box -- /tmp/box.sock`.
 //!
-//! Images of one study keep arriving and one transfer keeps moving, so that live pages have something to follow.
+//! Images of one study keep arriving and one transfer keeps moving, so that live pages have something to follow. With
+//! `--busy` after the socket a new study arrives every five seconds.
 
 #[path = "../tests/fake_box/mod.rs"]
 mod fake_box;
@@ -19,11 +20,17 @@ fn main() {
     runtime.block_on(async {
         let fake = FakeBox::new(Timestamp::now());
         fake.listen(socket);
-        loop {
+        let is_busy = std::env::args().any(|argument| argument == "--busy");
+        for second in 1_i64.. {
             tokio::time::sleep(Duration::from_secs(1)).await;
             fake.change(|world| {
                 world.now = Timestamp::now();
-                if let Some(line) = world.studies.first_mut() {
+                if is_busy && second % 5 == 0 {
+                    let mut line = world.studies[1].clone();
+                    line.study.0 = 100 + second;
+                    world.studies.insert(0, line);
+                }
+                if let Some(line) = world.studies.iter_mut().find(|line| line.study.0 == 18) {
                     line.summary.instances += 3;
                     line.last_instance_at = world.now;
                 }

@@ -1,4 +1,5 @@
 //! What a person can do with the pages, in both languages, against a fake daemon on a real socket.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod desk;
 mod fake_box;
@@ -168,6 +169,17 @@ async fn transfers_are_recalled_resumed_and_declined() {
     let declined = desk.post(&path, &[("fingerprint", &fingerprint), ("reason", "unknown-patient")]).await;
     assert_eq!(declined.status, StatusCode::SEE_OTHER);
     assert_eq!(desk.fake.acts().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_delivered_is_told_as_n_of_m() {
+    let desk = Desk::signed_in("nl").await;
+    let page = desk.get("/sent").await;
+    assert!(page.text.contains("37 van 38 beelden.") && page.text.contains("210 van 210 beelden."));
+    let id = desk.fake.world.lock().unwrap().sent[4].line.transfer;
+    let page = desk.get(&format!("/sent/{id}")).await;
+    assert!(page.text.contains("1 beeld is door het PACS van de ontvanger niet aangenomen"));
+    assert!(page.text.contains("beeld 18: status A900H"));
 }
 
 #[tokio::test]

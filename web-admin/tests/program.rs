@@ -1,4 +1,5 @@
 //! The program as it is started on the box: settings, accounts, certificate, signals.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod fake_box;
 

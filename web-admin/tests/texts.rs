@@ -1,5 +1,7 @@
 //! Texts and their use belong together: no key without a text, no text without a use, no word in a template.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -23,10 +23,12 @@ addEventListener("keydown", (event) => {
 
 text("errors")?.focus();
 
-// A form is sent once.
+// Two clicks send a form once.
 addEventListener("submit", (event) => {
-  if (event.target.dataset.busy) event.preventDefault();
-  event.target.dataset.busy = "1";
+  const form = event.target;
+  if (form.dataset.busy) event.preventDefault();
+  form.dataset.busy = "1";
+  setTimeout(() => delete form.dataset.busy, 5000);
 });
 
 // A page out of the browser's memory may show what is no longer so, to someone who is no longer signed in.

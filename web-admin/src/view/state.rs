@@ -68,6 +68,14 @@ impl StateView {
         if let Some(hold) = &situation.hold {
             sentence = vec![words.t(hold_line(hold))];
         }
+        if let Some(whole) = proven(situation) {
+            let numbers = [words.number(situation.done.into()), words.number(situation.of.into())];
+            let counts = words.fill("sent.n-of-m", &[("done", &numbers[0]), ("of", &numbers[1])]);
+            sentence.push(format!("{counts}."));
+            if !whole {
+                (tone, icon) = ("bad", Icon::Warning);
+            }
+        }
         if let Some(reason) = situation.declined {
             let reason = words.t(decline_word(reason));
             sentence.push(words.fill("state.declined-because", &[("reason", &reason)]));
@@ -89,6 +97,12 @@ impl StateView {
             progress: progress(situation, words),
         }
     }
+}
+
+/// Whether every image is proven to have arrived; `None` where the state proves nothing about images.
+fn proven(situation: &Situation) -> Option<bool> {
+    let says_so = matches!(situation.state, StateCode::Fetched | StateCode::Delivered | StateCode::Reported);
+    (says_so && situation.of > 0).then_some(situation.done >= situation.of)
 }
 
 /// A bar only where something moves, and where counting makes sense.

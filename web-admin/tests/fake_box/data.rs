@@ -233,6 +233,7 @@ fn sent_list(now: Timestamp, directory: &[Addressee]) -> Vec<TransferDetail> {
     let mut fetched =
         of(37, anna, summary(&["CT"], "CT sinus", "20261116", 2, 210, 90), 1, StateCode::Fetched, 130);
     fetched.receipts.push(receipt(ReceiptStage::InCustody, 210, 210, ago(60)));
+    (fetched.line.situation.done, fetched.line.situation.of) = (210, 210);
     fetched.line.situation.waits_for = Some(WaitCode::OtherHospital);
     fetched.line.situation.waits_since = Some(ago(60));
     fetched.line.situation.who = WhoCode::OtherHospital;
@@ -242,6 +243,7 @@ fn sent_list(now: Timestamp, directory: &[Addressee]) -> Vec<TransferDetail> {
         of(36, piet, summary(&["US"], "Echo heup", "20261110", 1, 38, 61), 4, StateCode::Delivered, 60 * 26);
     delivered.receipts.push(receipt(ReceiptStage::InCustody, 38, 38, ago(60 * 25)));
     delivered.receipts.push(receipt(ReceiptStage::InPacs, 37, 38, ago(60 * 24)));
+    (delivered.line.situation.done, delivered.line.situation.of) = (37, 38);
     delivered.refused.push(RefusedInstance { position: 17, status: 0xA900 });
     let mut erased =
         of(35, elif, summary(&["DX"], "X-thorax", "20261109", 1, 2, 20), 5, StateCode::Erased, 60 * 80);
@@ -286,6 +288,7 @@ fn inbox_list(now: Timestamp) -> Vec<TransferDetail> {
     (fetching.line.situation.done, fetching.line.situation.of) = (2, 7);
     let us = summary(&["US"], "Echo abdomen", "20261117", 1, 44, 70);
     let mut reported = from(57, elif, us, noord, "Radiologie", StateCode::Reported, 60 * 30);
+    (reported.line.situation.done, reported.line.situation.of) = (44, 44);
     reported.receipts.push(receipt(ReceiptStage::InCustody, 44, 44, ago(60 * 30)));
     reported.receipts.push(receipt(ReceiptStage::InPacs, 44, 44, ago(60 * 29)));
     vec![fetching, opened, unverified, reported]

@@ -1,5 +1,6 @@
 //! A fake daemon with made-up patients: answers on a real Unix socket, so that pages can be made and tested alone.
 #![allow(dead_code, missing_docs, reason = "shared by test files and an example, each of which uses a part")]
+#![allow(clippy::unwrap_used, reason = "for tests; what is made up here is valid")]
 
 mod data;
 
