@@ -30,7 +30,7 @@ pub async fn recall_page(visit: Visit, Path(id): Path<String>) -> Result<Respons
         frame: visit.frame("sent.recall-title", Place::Sent).await,
         row: TransferView::new(&detail.line, Direction::Out, visit.now, visit.words),
         fingerprint: fingerprint(&visit, &detail),
-        what_it_does: visit.words.t(state::recall_line(&detail.line.situation)),
+        what_it_does: visit.words.t(state::recall_line(&detail.line.situation, !detail.receipts.is_empty())),
     };
     Ok(visit::page(&template))
 }

@@ -283,8 +283,11 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
     }
 }
 
-/// What taking a transfer back can still do (CS-18).
-pub fn recall_line(situation: &Situation) -> &'static str {
+/// What taking a transfer back can still do (CS-18). A receipt proves arrival, whatever the state says since.
+pub fn recall_line(situation: &Situation, has_receipt: bool) -> &'static str {
+    if has_receipt {
+        return "sent.recall-arrived";
+    }
     match situation.state {
         StateCode::Collecting
         | StateCode::Queued
