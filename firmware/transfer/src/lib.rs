@@ -58,3 +58,6 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Where randomness comes from.
 pub type Random = Arc<dyn aws_lc_rs::rand::SecureRandom + Send + Sync>;
+
+#[cfg(test)]
+mod machine_tests;

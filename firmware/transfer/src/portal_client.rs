@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use beeldbox_custody::{HoldReason, WaitReason};
 use beeldbox_protocol::ident::{Digest, TransferId};
-use beeldbox_protocol::portal::fhir::{Bundle, Endpoint, Task};
+use beeldbox_protocol::portal::fhir::{Bundle, CodeableConcept, Endpoint, Task};
 use beeldbox_protocol::portal::{
     FHIR_JSON, POLL_WAIT_SECS, PartList, content_digest, letter_path, missing_parts_path, part_path,
     task_path,
@@ -57,11 +57,14 @@ pub enum PortalError {
     /// It is not there, or not for us.
     #[error("the portal does not know it")]
     NotFound,
-    /// Somebody moved first.
+    /// What we would make is there already (a precondition failed).
+    #[error("it is at the portal already")]
+    AlreadyThere,
+    /// Somebody moved first, or it is too late for this.
     #[error("the transfer changed at the portal meanwhile")]
     Conflict,
-    /// The commit came too early.
-    #[error("the portal misses {} parts", .0.len())]
+    /// The commit came too early: these parts are missing, or (with none) the letter.
+    #[error("the portal misses {} parts or the letter", .0.len())]
     MissingParts(Vec<Digest>),
     /// Bytes that came are not those that were named.
     #[error("the portal gave other bytes than were asked for")]
@@ -86,7 +89,7 @@ impl PortalError {
         match self {
             PortalError::Unreachable(_) => Disposition::Retry(WaitReason::PortalUnreachable, None),
             PortalError::Busy { retry_after } => Disposition::Retry(WaitReason::PortalBusy, *retry_after),
-            PortalError::Conflict | PortalError::MissingParts(_) => {
+            PortalError::Conflict | PortalError::AlreadyThere | PortalError::MissingParts(_) => {
                 Disposition::Retry(WaitReason::PortalBusy, None)
             }
             PortalError::NotUnderstood(_) | PortalError::NotFound => {
@@ -141,7 +144,7 @@ impl PortalClient {
     pub async fn create_task(&self, transfer: &TransferId, draft: &Task) -> Result<(), PortalError> {
         let request = self.json(Method::PUT, &task_path(transfer), draft)?.header(IF_NONE_MATCH, "*");
         match send(request).await {
-            Ok(_) | Err(PortalError::Conflict) => Ok(()),
+            Ok(_) | Err(PortalError::AlreadyThere) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -164,7 +167,11 @@ impl PortalClient {
             task.meta.version_id.as_deref().ok_or(PortalError::NotUnderstood("a Task without a version"))?;
         let request =
             self.json(Method::PUT, &task_path(transfer), task)?.header(IF_MATCH, format!("W/\"{version}\""));
-        send(request).await.map(drop)
+        match send(request).await {
+            Ok(_) => Ok(()),
+            Err(PortalError::AlreadyThere) => Err(PortalError::Conflict),
+            Err(error) => Err(error),
+        }
     }
 
     /// Which of these parts the portal does not have.
@@ -210,8 +217,7 @@ impl PortalClient {
             .header(IF_NONE_MATCH, "*")
             .body(bytes);
         match send(request).await {
-            Ok(_) => Ok(()),
-            Err(PortalError::Conflict) => Ok(()),
+            Ok(_) | Err(PortalError::AlreadyThere) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -318,13 +324,15 @@ async fn send(request: RequestBuilder) -> Result<Response, PortalError> {
     }
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Err(PortalError::NotFound),
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Err(PortalError::Conflict),
+        StatusCode::CONFLICT => Err(PortalError::Conflict),
+        StatusCode::PRECONDITION_FAILED => Err(PortalError::AlreadyThere),
         StatusCode::UNPROCESSABLE_ENTITY => {
-            let missing =
-                read_json::<MissingAnswer>(response).await.map(|answer| answer.missing).unwrap_or_default();
-            match missing.is_empty() {
-                true => Err(PortalError::RefusedUs(status.as_u16())),
-                false => Err(PortalError::MissingParts(missing)),
+            let answer = read_json::<RefusedCommit>(response).await.unwrap_or_default();
+            let is_too_early =
+                !answer.missing.is_empty() || answer.issue.iter().any(RefusedIssue::is_missing_letter);
+            match is_too_early {
+                true => Err(PortalError::MissingParts(answer.missing)),
+                false => Err(PortalError::RefusedUs(status.as_u16())),
             }
         }
         _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -334,11 +342,24 @@ async fn send(request: RequestBuilder) -> Result<Response, PortalError> {
     }
 }
 
-/// Where a refused commit lists what is missing; beside it stands a problem or an OperationOutcome.
-#[derive(serde::Deserialize)]
-struct MissingAnswer {
-    #[serde(default)]
+/// A refused commit: an OperationOutcome with the list of what is missing beside it.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct RefusedCommit {
     missing: Vec<Digest>,
+    issue: Vec<RefusedIssue>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct RefusedIssue {
+    details: CodeableConcept,
+}
+
+impl RefusedIssue {
+    fn is_missing_letter(&self) -> bool {
+        self.details.text.as_deref() == Some("missing-letter")
+    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

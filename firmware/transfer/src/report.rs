@@ -70,6 +70,7 @@ impl Reporter {
                     PortalError::Conflict => Duration::from_millis(200),
                     PortalError::Busy { retry_after: Some(pause) } => *pause,
                     PortalError::Busy { retry_after: None }
+                    | PortalError::AlreadyThere
                     | PortalError::Unreachable(_)
                     | PortalError::Certificate(_)
                     | PortalError::RefusedUs(_)

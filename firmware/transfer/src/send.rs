@@ -20,6 +20,7 @@ use beeldbox_protocol::envelope::letter::{
 };
 use beeldbox_protocol::envelope::trust::TrustError;
 use beeldbox_protocol::ident::Digest;
+use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -294,9 +295,16 @@ async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     let created = road.portal.create_task(&row.id, &draft.draft()).await;
     road.note_portal(&created);
     created?;
-    send_missing_parts(road, row, &parts).await?;
-    road.portal.put_letter(&row.id, Bytes::from(letter)).await?;
+    // A commit whose answer was lost is not repeated: the Task says that it was taken.
+    if status_of(&road.portal.task(&row.id).await?)? == TaskStatus::Draft {
+        send_missing_parts(road, row, &parts).await?;
+        road.portal.put_letter(&row.id, Bytes::from(letter)).await?;
+    }
     commit(road, row, &parts).await
+}
+
+fn status_of(task: &Task) -> Result<TaskStatus, PortalError> {
+    TaskStatus::from_code(&task.status).ok_or(PortalError::NotUnderstood("unknown status"))
 }
 
 async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
@@ -342,9 +350,7 @@ async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(),
 
 async fn commit(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
     let now_there = road.portal.task(&row.id).await?;
-    let status =
-        TaskStatus::from_code(&now_there.status).ok_or(PortalError::NotUnderstood("unknown status"))?;
-    if status == TaskStatus::Draft {
+    if status_of(&now_there)? == TaskStatus::Draft {
         let entries: Vec<PartEntry> =
             parts.iter().map(|part| PartEntry { digest: part.digest, len: part.len }).collect();
         road.portal.update_task(&row.id, &task::commit(now_there, &entries)).await?;

@@ -1,0 +1,221 @@
+//! Both machines as tables: every state with every event, compared with the list of moves that the ledger allows.
+
+use beeldbox_custody::{
+    DeclineReason, FailReason, HoldReason, InboundKind, InboundState, Kind, OutboundKind, OutboundState,
+    allowed,
+};
+use jiff::Timestamp;
+
+use crate::effect::{Effect, Telling, Verdict};
+use crate::inbound::{self, InboundEvent};
+use crate::outbound::{self, OutboundEvent};
+
+fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn outbound_states() -> Vec<OutboundState> {
+    let at = now();
+    let sending = OutboundState::Sending { parts_done: 1, parts_total: 3 };
+    vec![
+        OutboundState::Collecting,
+        OutboundState::Queued { closed_at: at },
+        OutboundState::Addressed { at },
+        sending.clone(),
+        OutboundState::Accepted { at },
+        OutboundState::Fetched { at },
+        OutboundState::Delivered { stored: 2, of: 2, at },
+        OutboundState::Erased { at },
+        OutboundState::Held { back_to: Box::new(sending), reason: HoldReason::PortalRefusedUs, since: at },
+        OutboundState::Recalled { at },
+        OutboundState::Declined { reason: DeclineReason::Other, at },
+        OutboundState::Expired { at },
+        OutboundState::Failed { reason: FailReason::GivenUp, at },
+    ]
+}
+
+fn outbound_events() -> Vec<OutboundEvent> {
+    vec![
+        OutboundEvent::Closed,
+        OutboundEvent::Addressed,
+        OutboundEvent::LetterFrozen { parts_total: 3 },
+        OutboundEvent::PartsSent { parts_done: 2 },
+        OutboundEvent::PortalAccepted,
+        OutboundEvent::ReceiptInCustody,
+        OutboundEvent::ReceiptInPacs { stored: 2, of: 2 },
+        OutboundEvent::Declined(DeclineReason::NotOurs),
+        OutboundEvent::Expired,
+        OutboundEvent::Recalled,
+        OutboundEvent::MustHold(HoldReason::DigestMismatch),
+        OutboundEvent::Resumed,
+        OutboundEvent::Failed(FailReason::BytesLost),
+        OutboundEvent::Erased,
+    ]
+}
+
+fn inbound_states() -> Vec<InboundState> {
+    let at = now();
+    let fetching = InboundState::Fetching { parts_done: 1, parts_total: 3 };
+    vec![
+        InboundState::Announced,
+        fetching.clone(),
+        InboundState::Opened { at },
+        InboundState::Reconciled { at },
+        InboundState::Delivering { settled: 1, of: 2 },
+        InboundState::Delivered { stored: 2, of: 2, at },
+        InboundState::Reported { at },
+        InboundState::Erased { at },
+        InboundState::Held { back_to: Box::new(fetching), reason: HoldReason::DigestMismatch, since: at },
+        InboundState::Recalled { at },
+        InboundState::Declined { reason: DeclineReason::Other, at },
+        InboundState::Expired { at },
+        InboundState::Failed { reason: FailReason::NotGenuine, at },
+    ]
+}
+
+fn inbound_events() -> Vec<InboundEvent> {
+    vec![
+        InboundEvent::LetterOpened { parts_total: 3 },
+        InboundEvent::PartsFetched { parts_done: 2 },
+        InboundEvent::AllAuthenticated,
+        InboundEvent::PatientConfirmed,
+        InboundEvent::InstancesSettled { settled: 2, of: 2 },
+        InboundEvent::AllSettled { stored: 2, of: 2 },
+        InboundEvent::Reported,
+        InboundEvent::Declined(DeclineReason::NotOurs),
+        InboundEvent::Expired,
+        InboundEvent::Recalled,
+        InboundEvent::MustHold(HoldReason::PackDamaged),
+        InboundEvent::Resumed,
+        InboundEvent::Failed(FailReason::GivenUp),
+        InboundEvent::Erased,
+    ]
+}
+
+#[test]
+fn every_state_is_in_the_tables() {
+    let outbound: Vec<OutboundKind> = outbound_states().iter().map(OutboundState::kind).collect();
+    assert_eq!(outbound, OutboundKind::ALL);
+    let inbound: Vec<InboundKind> = inbound_states().iter().map(InboundState::kind).collect();
+    assert_eq!(inbound, InboundKind::ALL);
+}
+
+#[test]
+fn every_move_of_a_machine_is_one_that_the_ledger_allows() {
+    for from in outbound_states() {
+        for event in outbound_events() {
+            if let Ok(Verdict::Move(to, _)) = outbound::step(&from, event.clone(), now()) {
+                let (from, to) = (Kind::Outbound(from.kind()), Kind::Outbound(to.kind()));
+                assert!(allowed(from, to), "{event:?}: {from:?} to {to:?}");
+            }
+        }
+    }
+    for from in inbound_states() {
+        for event in inbound_events() {
+            if let Ok(Verdict::Move(to, _)) = inbound::step(&from, event.clone(), now()) {
+                let (from, to) = (Kind::Inbound(from.kind()), Kind::Inbound(to.kind()));
+                assert!(allowed(from, to), "{event:?}: {from:?} to {to:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_event_happens_twice_with_effect() {
+    // News may be told twice, and a worker may repeat a step after a crash: the second time nothing moves.
+    for from in outbound_states() {
+        for event in outbound_events() {
+            let Ok(Verdict::Move(to, _)) = outbound::step(&from, event.clone(), now()) else { continue };
+            let overtook = matches!(from, OutboundState::Sending { .. })
+                && matches!(event, OutboundEvent::ReceiptInCustody | OutboundEvent::ReceiptInPacs { .. });
+            let resumed = matches!(event, OutboundEvent::Resumed);
+            if !overtook && !resumed {
+                let again = outbound::step(&to, event.clone(), now());
+                assert!(!matches!(again, Ok(Verdict::Move(..))), "{event:?} in {from:?} and again in {to:?}");
+            }
+        }
+    }
+    for from in inbound_states() {
+        for event in inbound_events() {
+            let Ok(Verdict::Move(to, _)) = inbound::step(&from, event.clone(), now()) else { continue };
+            if !matches!(event, InboundEvent::Resumed) {
+                let again = inbound::step(&to, event.clone(), now());
+                // The first settled batch may be the last one: then only the counter moves, once.
+                assert!(!matches!(again, Ok(Verdict::Move(..))), "{event:?} in {from:?} and again in {to:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_held_transfer_goes_back_to_where_it_was() {
+    for from in outbound_states() {
+        let Ok(Verdict::Move(held, _)) =
+            outbound::step(&from, OutboundEvent::MustHold(HoldReason::PackDamaged), now())
+        else {
+            continue;
+        };
+        match outbound::step(&held, OutboundEvent::Resumed, now()) {
+            Ok(Verdict::Move(back, _)) => assert_eq!(back, from),
+            other => panic!("{other:?}"),
+        }
+    }
+    for from in inbound_states() {
+        let Ok(Verdict::Move(held, _)) =
+            inbound::step(&from, InboundEvent::MustHold(HoldReason::PackDamaged), now())
+        else {
+            continue;
+        };
+        match inbound::step(&held, InboundEvent::Resumed, now()) {
+            Ok(Verdict::Move(back, _)) => assert_eq!(back, from),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_receipt_that_overtakes_the_commit_is_used_up_in_two_steps() {
+    let sending = OutboundState::Sending { parts_done: 3, parts_total: 3 };
+    let receipt = OutboundEvent::ReceiptInPacs { stored: 1, of: 1 };
+    let Ok(Verdict::Move(accepted, effects)) = outbound::step(&sending, receipt.clone(), now()) else {
+        panic!()
+    };
+    assert_eq!(effects, [Effect::LookAgain]);
+    let Ok(Verdict::Move(delivered, _)) = outbound::step(&accepted, receipt, now()) else { panic!() };
+    assert_eq!(delivered.kind(), OutboundKind::Delivered);
+}
+
+#[test]
+fn what_the_other_side_must_know_is_told_by_the_move_that_makes_it_true() {
+    let tells = |state: &InboundState, event| match inbound::step(state, event, now()) {
+        Ok(Verdict::Move(_, effects)) => effects,
+        other => panic!("{other:?}"),
+    };
+    let fetching = InboundState::Fetching { parts_done: 3, parts_total: 3 };
+    assert!(
+        tells(&fetching, InboundEvent::AllAuthenticated).contains(&Effect::Tell(Telling::ReceiptInCustody))
+    );
+    let delivering = InboundState::Delivering { settled: 2, of: 2 };
+    let settled = InboundEvent::AllSettled { stored: 1, of: 2 };
+    assert!(tells(&delivering, settled).contains(&Effect::Tell(Telling::ReceiptInPacs)));
+    let opened = InboundState::Opened { at: now() };
+    let declined = InboundEvent::Declined(DeclineReason::NotOurs);
+    assert!(tells(&opened, declined).contains(&Effect::Tell(Telling::Decline)));
+    let accepted = OutboundState::Accepted { at: now() };
+    match outbound::step(&accepted, OutboundEvent::Recalled, now()) {
+        Ok(Verdict::Move(_, effects)) => assert!(effects.contains(&Effect::Tell(Telling::Recall))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_erased_before_it_ended() {
+    for from in outbound_states() {
+        let is_over = Kind::Outbound(from.kind()).is_final() || from.kind() == OutboundKind::Queued;
+        assert_eq!(outbound::step(&from, OutboundEvent::Erased, now()).is_ok(), is_over, "{from:?}");
+    }
+    for from in inbound_states() {
+        let is_over = Kind::Inbound(from.kind()).is_final();
+        assert_eq!(inbound::step(&from, InboundEvent::Erased, now()).is_ok(), is_over, "{from:?}");
+    }
+}
