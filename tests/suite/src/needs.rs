@@ -1,0 +1,112 @@
+//! What the tests need beside Rust and a C compiler: foreign DICOM software, because two ends of one code base can
+//! agree on a mistake, and a browser.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A program that must be on the search path, and the Debian package that brings it.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("storescu", "dcmtk"),
+    ("Orthanc", "orthanc"),
+    ("chromium", "chromium"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("openssl", "openssl"),
+];
+
+/// Python packages of the tests, pinned.
+const PYTHON: [&str; 2] = ["pydicom==3.0.2", "pynetdicom==3.0.4"];
+
+/// npm packages of the browser tests, pinned.
+const NODE: [&str; 2] = ["playwright-core@1.65.1", "@axe-core/playwright@4.14.0"];
+
+/// Provides everything and gives the search path under which the tests find it.
+pub fn provide(target: &Path) -> Result<OsString> {
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !is_on_path(program)).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        install_packages(&missing)?;
+    }
+    let folder = target.join("suite");
+    std::fs::create_dir_all(&folder)?;
+    let python = provide_python(&folder)?;
+    provide_node(&folder)?;
+    let mut search = vec![python];
+    search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    search.push("/usr/sbin".into());
+    std::env::join_paths(search).context("the search path")
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    let command = format!("apt-get install --yes {}", packages.join(" "));
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !is_root || !is_on_path("apt-get") {
+        bail!("please install what the tests need: {command}");
+    }
+    println!("suite: {command}");
+    let apt = |arguments: &[&str]| {
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .status()
+    };
+    ensure!(apt(&["update", "--quiet=2"])?.success(), "apt-get update failed; then: {command}");
+    let mut install = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
+    install.extend(packages);
+    ensure!(apt(&install)?.success(), "could not be installed: {command}");
+    // A package may start what it brings; the tests start their own.
+    Ok(())
+}
+
+/// A virtual environment with the packages; gives its folder of programs.
+fn provide_python(folder: &Path) -> Result<std::path::PathBuf> {
+    let environment = folder.join("python");
+    let done = environment.join("done");
+    let wanted = PYTHON.join(" ");
+    if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
+        return Ok(environment.join("bin"));
+    }
+    println!("suite: Python packages {wanted}");
+    if !run(Command::new("python3").args(["-m", "venv"]).arg(&environment)) {
+        install_packages(&["python3-venv"])?;
+        ensure!(
+            run(Command::new("python3").args(["-m", "venv"]).arg(&environment)),
+            "python3 -m venv does not work"
+        );
+    }
+    let mut pip = Command::new(environment.join("bin/python3"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+    ensure!(run(&mut pip), "please install with pip: {wanted}");
+    std::fs::write(done, wanted)?;
+    Ok(environment.join("bin"))
+}
+
+fn provide_node(folder: &Path) -> Result<()> {
+    let modules = folder.join("node");
+    let done = modules.join("done");
+    let wanted = NODE.join(" ");
+    if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    println!("suite: npm packages {wanted}");
+    std::fs::create_dir_all(&modules)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&modules).args(NODE);
+    ensure!(run(&mut npm), "please install with npm: {wanted}");
+    std::fs::write(done, wanted)?;
+    Ok(())
+}
+
+fn run(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+}
