@@ -78,6 +78,10 @@ impl Fetcher {
             FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
                 Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)
             }
+            // The same packs are here for an earlier transfer; this one waits until that one is erased.
+            FetchError::Step(StepError::Custody(CustodyError::PackAlreadyHere)) => {
+                Disposition::Retry(beeldbox_custody::WaitReason::Technician, None)
+            }
             FetchError::Step(StepError::Custody(CustodyError::PartDiffers)) => {
                 Disposition::Hold(HoldReason::DigestMismatch)
             }

@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn the_installed_settings_are_in_order() {
+        let said = refused(
+            include_str!("../../../dist/beeldbox.toml")
+                .replace("portal-authority", "portal-ca")
+                .replace("trust-anchors", "anchors")
+                .as_str(),
+        );
+        assert!(said.starts_with("Settings"), "{said}");
+    }
+
+    #[test]
     fn every_refusal_names_file_key_and_reason() {
         let cases = [
             (
