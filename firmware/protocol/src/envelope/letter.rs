@@ -26,11 +26,11 @@ use hpke::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::jws::{self, Kind, OrganisationSigner};
 use super::keys::{AUTH_TAG_LEN, KEY_LEN, SecretKey};
-use super::pack::{PackId, SUITE};
+use super::pack::{PACK_HEADER_LEN, PackId, SUITE};
 use super::recipient::{RecipientIdentity, RecipientVerified};
 use super::trust::{TrustAnchors, TrustError, VerifiedOrganisation};
 use crate::clinical::{Confidential, Patient, StudySummary};
@@ -46,6 +46,8 @@ pub const PART_LEN: u64 = 8 * 1024 * 1024;
 pub const MAX_LETTER_LEN: usize = 64 * 1024 * 1024;
 
 const MAGIC: &[u8; 8] = b"BEELDLT1";
+/// Version of the content.
+const VERSION: u8 = 1;
 const HEAD_LEN: usize = 28;
 const MAX_STANZAS: u16 = 16;
 const ENCAPSULATED_LEN: usize = 1120;
@@ -220,14 +222,20 @@ impl SenderVerified {
 /// Signs a letter and seals it to its recipients.
 ///
 /// # Errors
-/// If a recipient is not of the care provider that the letter addresses, there are none or too many, or the letter
-/// contradicts itself: what the other side would refuse is not sent.
+/// If the signer is not the sender, a recipient is not of the care provider that the letter addresses, there are none
+/// or too many, or the letter contradicts itself: what the other side would refuse is not sent.
 pub fn seal(
     letter: &Letter,
     signer: &OrganisationSigner,
     recipients: &[&RecipientVerified],
     random: &dyn SecureRandom,
 ) -> Result<Vec<u8>, LetterError> {
+    if letter.v != VERSION {
+        return Err(LetterError::Malformed("version of the content is unknown"));
+    }
+    if letter.sender.ura != *signer.ura() {
+        return Err(LetterError::Inconsistent("the signer is not the sender"));
+    }
     check_lists(letter)?;
     let stanzas = u16::try_from(recipients.len()).unwrap_or(u16::MAX);
     if stanzas == 0 || stanzas > MAX_STANZAS {
@@ -236,10 +244,9 @@ pub fn seal(
     if recipients.iter().any(|recipient| recipient.organisation().ura() != &letter.addressee.ura) {
         return Err(LetterError::Inconsistent("a recipient key is not of the addressee"));
     }
-    let mut payload =
-        serde_json::to_vec(letter).map_err(|_| LetterError::Malformed("content is not JSON"))?;
-    let jws = signer.sign(Kind::Letter, &payload, random);
-    payload.zeroize();
+    let payload = serde_json::to_vec(letter).map(Zeroizing::new);
+    let payload = payload.map_err(|_| LetterError::Malformed("content is not JSON"))?;
+    let jws = Zeroizing::new(signer.sign(Kind::Letter, &payload, random));
 
     let mut key_bytes = [0; KEY_LEN];
     random.fill(&mut key_bytes).expect("the random source of the box works");
@@ -309,17 +316,18 @@ pub fn open(
         &[],
     )
     .map_err(|_| LetterError::DoesNotAuthenticate)?;
-    let key =
-        <[u8; KEY_LEN]>::try_from(key_bytes.as_slice()).map_err(|_| LetterError::DoesNotAuthenticate)?;
+    let key = <[u8; KEY_LEN]>::try_from(key_bytes.as_slice()).map(SecretKey::from_bytes);
     key_bytes.zeroize();
-    let mut body = body.to_vec();
+    let mut body = Zeroizing::new(body.to_vec());
     let associated = &sealed[..HEAD_LEN + stanzas.len()];
-    let plaintext = SecretKey::from_bytes(key)
+    let plaintext = key
+        .map_err(|_| LetterError::DoesNotAuthenticate)?
         .aead()
         .open_in_place(body_nonce(), Aad::from(associated), &mut body)
         .map_err(|_| LetterError::DoesNotAuthenticate)?;
     let jws = unpadded(plaintext)?;
     let (payload, organisation) = jws::verify(Kind::Letter, jws, anchors, at).map_err(LetterError::Sender)?;
+    let payload = Zeroizing::new(payload);
     let letter: Letter =
         serde_json::from_slice(&payload).map_err(|_| LetterError::Malformed("content cannot be read"))?;
     check_ends(&letter, transfer, our_ura, &organisation, at)?;
@@ -334,7 +342,7 @@ fn check_ends(
     organisation: &VerifiedOrganisation,
     at: Timestamp,
 ) -> Result<(), LetterError> {
-    if letter.v != 1 {
+    if letter.v != VERSION {
         return Err(LetterError::Malformed("version of the content is unknown"));
     }
     if letter.transfer != *transfer {
@@ -376,7 +384,10 @@ fn check_lists(letter: &Letter) -> Result<(), LetterError> {
         let pack = usize::try_from(instance.pack).ok().and_then(|index| letter.packs.get(index));
         let pack = pack.ok_or(LetterError::Inconsistent("an instance names a pack that is not listed"))?;
         let end = instance.at.checked_add(instance.sealed);
-        if end.is_none_or(|end| end > pack.len) || instance.sealed < instance.size {
+        if instance.at < PACK_HEADER_LEN as u64
+            || end.is_none_or(|end| end > pack.len)
+            || instance.sealed < instance.size
+        {
             return Err(LetterError::Inconsistent("an instance lies outside its pack"));
         }
         if !frames.insert((instance.pack, instance.frame)) {
@@ -441,6 +452,9 @@ fn padded(jws: &str) -> Result<Vec<u8>, LetterError> {
 fn unpadded(plaintext: &[u8]) -> Result<&str, LetterError> {
     let bad = LetterError::Malformed("padding");
     let (length, rest) = plaintext.split_first_chunk::<4>().ok_or(bad.clone())?;
+    if !plaintext.len().is_multiple_of(PADDING) {
+        return Err(bad);
+    }
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| bad.clone())?;
     let (jws, padding) = rest.split_at_checked(length).ok_or(bad.clone())?;
     if padding.len() >= PADDING || padding.iter().any(|byte| *byte != 0) {

@@ -5,6 +5,8 @@
 //! so it names instances by their place in the letter and never by UID. It binds the letter's digest, so a receipt for
 //! one transfer cannot be shown for another.
 
+use std::collections::HashSet;
+
 use aws_lc_rs::rand::SecureRandom;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -93,12 +95,23 @@ impl Receipt {
             && receipt.transfer == *expected.transfer
             && receipt.letter == expected.letter
             && receipt.to == *expected.sender
-            && receipt.of == expected.instances
-            && receipt.stored <= receipt.of;
-        if fits {
-            Ok((receipt, organisation))
-        } else {
-            Err(TrustError::DoesNotFit("the receipt is about something else"))
+            && receipt.of == expected.instances;
+        if !fits {
+            return Err(TrustError::DoesNotFit("the receipt is about something else"));
         }
+        if !receipt.adds_up() {
+            return Err(TrustError::DoesNotFit("the numbers of the receipt do not add up"));
+        }
+        Ok((receipt, organisation))
+    }
+
+    /// Every instance is either stored or named as refused, once: so nobody is told *n of n* beside a list of
+    /// refusals.
+    fn adds_up(&self) -> bool {
+        let positions: HashSet<u32> = self.refused.iter().map(|refused| refused.position).collect();
+        let refused = u32::try_from(positions.len()).ok();
+        positions.len() == self.refused.len()
+            && positions.iter().all(|position| *position < self.of)
+            && refused.and_then(|refused| refused.checked_add(self.stored)) == Some(self.of)
     }
 }
