@@ -1,4 +1,5 @@
-//! Programs that run beside the demo. One that dies is started again, as the service manager would.
+//! Programs that run beside the demo. One that dies is started again, as the service manager would; one that is taken
+//! down stays down until it is brought up.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Longest orderly stop of a program.
@@ -21,19 +23,47 @@ const RESTART: Duration = Duration::from_millis(300);
 #[derive(Default)]
 pub struct Children {
     stopping: Arc<AtomicBool>,
-    watchers: Mutex<Vec<(Arc<AtomicU32>, JoinHandle<()>)>>,
+    watchers: Mutex<Vec<(Running, JoinHandle<()>)>>,
 }
 
 /// One of them.
 #[derive(Clone)]
 pub struct Running {
     id: Arc<AtomicU32>,
+    is_wanted: Arc<watch::Sender<bool>>,
 }
 
 impl Running {
-    /// Its process id at this moment.
+    /// Its process id at this moment; 0 while it does not run.
     pub fn id(&self) -> u32 {
         self.id.load(Ordering::Relaxed)
+    }
+
+    /// Ends it with SIGKILL. It is started again.
+    pub async fn kill(&self) -> Result<()> {
+        let id = self.id();
+        if id != 0 {
+            Command::new("kill").args(["-KILL", &id.to_string()]).stderr(Stdio::null()).status().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it with SIGKILL and leaves it so, until [`Running::bring_up`]. Returns when it has ended.
+    pub async fn take_down(&self) -> Result<()> {
+        self.is_wanted.send_replace(false);
+        for _ in 0..200 {
+            if self.id() == 0 {
+                return Ok(());
+            }
+            self.kill().await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::bail!("process {} does not end", self.id())
+    }
+
+    /// Starts it again after [`Running::take_down`].
+    pub fn bring_up(&self) {
+        self.is_wanted.send_replace(true);
     }
 }
 
@@ -68,25 +98,33 @@ impl Children {
     pub fn keep(&self, program: Program) -> Result<Running> {
         let mut child = program.start()?;
         let id = Arc::new(AtomicU32::new(child.id().unwrap_or_default()));
-        let (stopping, noted) = (Arc::clone(&self.stopping), Arc::clone(&id));
+        let running = Running { id, is_wanted: Arc::new(watch::Sender::new(true)) };
+        let (stopping, noted) = (Arc::clone(&self.stopping), running.clone());
         let watcher = tokio::spawn(async move {
+            let mut wanted = noted.is_wanted.subscribe();
             loop {
                 let ended = child.wait().await;
+                noted.id.store(0, Ordering::Relaxed);
                 if stopping.load(Ordering::Relaxed) {
                     return;
                 }
                 let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-                eprintln!("\ndemo: {} ended ({how}) and is started again", program.name);
+                eprintln!("\ndemo: {} ended ({how})", program.name);
                 tokio::time::sleep(RESTART).await;
+                // The sender lives in `noted`.
+                let _ = wanted.wait_for(|wanted| *wanted).await;
+                if stopping.load(Ordering::Relaxed) {
+                    return;
+                }
                 match program.start() {
                     Ok(again) => child = again,
                     Err(error) => return eprintln!("demo: {error:#}"),
                 }
-                noted.store(child.id().unwrap_or_default(), Ordering::Relaxed);
+                eprintln!("demo: {} is started again", program.name);
+                noted.id.store(child.id().unwrap_or_default(), Ordering::Relaxed);
             }
         });
-        let running = Running { id: Arc::clone(&id) };
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push((id, watcher));
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push((running.clone(), watcher));
         Ok(running)
     }
 
@@ -94,13 +132,18 @@ impl Children {
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         let watchers = std::mem::take(&mut *self.watchers.lock().unwrap_or_else(PoisonError::into_inner));
-        for (id, watcher) in watchers.into_iter().rev() {
-            let id = id.load(Ordering::Relaxed).to_string();
-            let asked = Command::new("kill").args(["-TERM", &id]).stderr(Stdio::null()).status().await;
-            let ended = tokio::time::timeout(STOP, watcher).await;
-            if asked.is_err() || ended.is_err() {
+        for (running, watcher) in watchers.into_iter().rev() {
+            running.bring_up();
+            let id = running.id().to_string();
+            if id != "0" {
+                // If it cannot be asked, it is ended below.
+                let _asked = Command::new("kill").args(["-TERM", &id]).stderr(Stdio::null()).status().await;
+            }
+            if tokio::time::timeout(STOP, watcher).await.is_err() {
                 eprintln!("demo: process {id} did not stop in time and is ended");
-                let _killed = Command::new("kill").args(["-KILL", &id]).status().await;
+                if let Err(error) = running.kill().await {
+                    eprintln!("demo: {error:#}");
+                }
             }
         }
     }

@@ -40,13 +40,15 @@ pub struct DemoOptions {
     /// The caller runs a portal of its own on the port `portal` and in the folder `portal` of the place, seeded here.
     /// It must listen before [`Demo::start`] is called.
     pub has_own_portal: bool,
+    /// The web pages of both boxes run.
+    pub has_pages: bool,
     /// Quiet time of the boxes.
     pub quiet_time_secs: u64,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { is_orthanc: false, has_own_portal: false, quiet_time_secs: 3 }
+        DemoOptions { is_orthanc: false, has_own_portal: false, has_pages: true, quiet_time_secs: 3 }
     }
 }
 
@@ -60,7 +62,7 @@ pub struct Hospital {
     pub ae: &'static str,
     /// Where it listens for DICOM, `host:port`.
     pub dicom: String,
-    /// Address of its web page.
+    /// Address of its web page; empty if it has none.
     pub admin: String,
     /// Password of the account `demo`.
     pub password: String,
@@ -82,6 +84,8 @@ pub struct Pacs {
     pub dicom: String,
     /// Where it keeps files.
     pub store: PathBuf,
+    /// Its program.
+    pub program: Running,
 }
 
 impl Hospital {
@@ -95,6 +99,8 @@ impl Hospital {
 pub struct Demo {
     /// The portal's address.
     pub portal_url: String,
+    /// The portal's program, unless the caller runs it.
+    pub portal: Option<Running>,
     /// The sender.
     pub noord: Hospital,
     /// The addressee.
@@ -131,13 +137,14 @@ impl Demo {
         programs: &Programs,
         place: &Place,
         children: &Arc<Children>,
-        is_orthanc: bool,
+        options: &DemoOptions,
     ) -> Result<Demo> {
         let national = National::open(&place.folder("national")?)?;
         seed_portal(programs, place, &national).await?;
-        if !options.has_own_portal {
-            start_portal(programs, place, children).await?;
-        }
+        let portal = match options.has_own_portal {
+            true => None,
+            false => Some(start_portal(programs, place, children).await?),
+        };
         let portal_url = format!("https://localhost:{}", place.port("portal")?);
         let starter =
             Starter { programs, place, children, national: &national, portal_url: &portal_url, options };
@@ -147,7 +154,7 @@ impl Demo {
         for (hospital, other) in [(&noord, &zuid), (&zuid, &noord)] {
             until_connected(hospital, other).await?;
         }
-        Ok(Demo { portal_url, noord, zuid })
+        Ok(Demo { portal_url, portal, noord, zuid })
     }
 
     /// All addresses, for programs.
@@ -234,17 +241,18 @@ async fn seed_portal(programs: &Programs, place: &Place, national: &National) ->
     Ok(())
 }
 
-async fn start_portal(programs: &Programs, place: &Place, children: &Arc<Children>) -> Result<()> {
+async fn start_portal(programs: &Programs, place: &Place, children: &Arc<Children>) -> Result<Running> {
     let state = place.folder("portal")?;
     let address = format!("127.0.0.1:{}", place.port("portal")?);
     let log = place.folder("log")?.join("portal.log");
-    children.keep(Program {
+    let running = children.keep(Program {
         name: "the portal".to_owned(),
         path: programs.command("beeldbox-portal").as_std().get_program().into(),
         arguments: words(&["serve", "--state", text(&state)?, "--listen", &address]),
         log: log.clone(),
     })?;
-    until_listening(&address, &log).await
+    until_listening(&address, &log).await?;
+    Ok(running)
 }
 
 struct Starter<'a> {
@@ -273,7 +281,10 @@ impl Starter<'_> {
             log: log.clone(),
         })?;
         until_listening(&dicom, &log).await?;
-        let (admin, password) = self.start_pages(sketch, &folder, &socket).await?;
+        let (admin, password) = match self.options.has_pages {
+            true => self.start_pages(sketch, &folder, &socket).await?,
+            false => (String::new(), String::new()),
+        };
         let state = folder.join("state");
         let Sketch { name, ura, ae, .. } = *sketch;
         Ok(Hospital { name, ura, ae, dicom, admin, password, socket, state, daemon, pacs })
@@ -289,14 +300,14 @@ impl Starter<'_> {
             let path = self.programs.command("beeldbox-peer").as_std().get_program().into();
             (path, words(&["pacs", "--ae", sketch.pacs_ae, "--listen", &dicom, "--store", text(&store)?]))
         };
-        self.children.keep(Program {
+        let program = self.children.keep(Program {
             name: format!("the PACS of {}", sketch.name),
             path,
             arguments,
             log: log.clone(),
         })?;
         until_listening(&dicom, &log).await?;
-        Ok(Pacs { ae: sketch.pacs_ae, dicom, store })
+        Ok(Pacs { ae: sketch.pacs_ae, dicom, store, program })
     }
 
     /// Keys and certificates: the organisation's from the national authority, the TLS client's from the portal's.

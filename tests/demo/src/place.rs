@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl Place {
         if let Some(port) = self.ports.borrow().get(name) {
             return Ok(*port);
         }
-        let port = TcpListener::bind("127.0.0.1:0").context("a free port")?.local_addr()?.port();
+        let port = free_port()?;
         self.ports.borrow_mut().insert(name.to_owned(), port);
         std::fs::write(self.root.join("ports.json"), serde_json::to_vec_pretty(&*self.ports.borrow())?)?;
         Ok(port)
@@ -92,4 +93,17 @@ impl Place {
             eprintln!("demo: everything is under {}", self.root.display());
         }
     }
+}
+
+/// A free port below those that the system gives to outgoing connections (32768 on Linux), so that none of them takes
+/// it while its program is down.
+fn free_port() -> Result<u16> {
+    let random = RandomState::new();
+    for attempt in 0..1000_u32 {
+        let port = 12_000 + u16::try_from(random.hash_one(attempt) % 20_000)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no free port")
 }
