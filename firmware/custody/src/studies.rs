@@ -139,8 +139,8 @@ impl Custody {
             .await
     }
 
-    /// A page of every instance on this box whose keys are still here, in the order of their arrival, behind the row
-    /// named by `after`: what `verify` walks.
+    /// A page of every instance on this box that should be readable, in the order of arrival, behind the row named by
+    /// `after`: what `verify` walks. Left out are those whose keys were erased and those still being fetched.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -155,6 +155,7 @@ impl Custody {
                     "SELECT i.*, p.id AS pack_id, coalesce(i.study_uid, c.study_uid) AS study
                      FROM instance i JOIN pack p ON p.row = i.pack JOIN collection c ON c.id = i.collection
                      WHERE i.id > ?1 AND p.wrapped_key IS NOT NULL
+                       AND NOT EXISTS (SELECT 1 FROM part t WHERE t.pack = p.row AND t.on_disk = 0)
                      ORDER BY i.id
                      LIMIT ?2",
                 )?;

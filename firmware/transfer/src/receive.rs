@@ -162,7 +162,11 @@ fn write_instances(mut session: IntakeSession, mut inbox: mpsc::Receiver<Order>,
 fn refusal(failure: IntakeError) -> Refusal {
     match failure {
         IntakeError::OutOfSpace => Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "disk full" },
-        other => {
+        other @ (IntakeError::Pack { .. }
+        | IntakeError::Seal(_)
+        | IntakeError::ReadBack(_)
+        | IntakeError::Ledger(_)
+        | IntakeError::NotBegun) => {
             error!(error = %other, "an instance could not be stored");
             Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "storage failed" }
         }

@@ -17,6 +17,12 @@ use crate::Clock;
 /// Longest sleep of a worker whose work comes by time: clocks are set, and a woken machine must not wait for long.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// Pause while another worker is busy with what is due.
+const OTHERS_WORK: Duration = Duration::from_secs(1);
+
+/// Pause after a change of the ledger, so that a burst of commits is looked at once.
+const GATHER: Duration = Duration::from_millis(25);
+
 /// What a unit of work came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worked {
@@ -66,22 +72,20 @@ pub fn spawn<W: Worker>(mut worker: W, stop: CancellationToken) -> JoinHandle<()
 /// May be dropped at any moment.
 pub async fn until_due(custody: &Custody, clock: &Clock, changes: &mut tokio::sync::watch::Receiver<u64>) {
     let next = custody.next_due().await.ok().flatten();
-    let sleep = match next {
-        Some(at) => {
-            Duration::try_from(at.duration_since(clock())).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
-        }
+    let sleep = match next.map(|at| Duration::try_from(at.duration_since(clock()))) {
+        // What is due now and was left by this worker is another's: it must not spin on it.
+        Some(Err(_) | Ok(Duration::ZERO)) => OTHERS_WORK,
+        Some(Ok(sleep)) => sleep.min(LONGEST_SLEEP),
         None => LONGEST_SLEEP,
     };
-    // Due work that a worker could not take is not its own: it must not spin on it.
-    let sleep = sleep.max(Duration::from_millis(20));
     tokio::select! {
         () = tokio::time::sleep(sleep) => {}
-        changed = changes.changed() => {
-            if changed.is_err() {
-                // Custody is closing; the stop token follows.
-                tokio::time::sleep(LONGEST_SLEEP).await;
-            }
-        }
+        changed = changes.changed() => match changed {
+            // Intake commits hundreds of times a second: one look serves many of them.
+            Ok(()) => tokio::time::sleep(GATHER).await,
+            // Custody is closing; the stop token follows.
+            Err(_) => tokio::time::sleep(LONGEST_SLEEP).await,
+        },
     }
 }
 

@@ -51,9 +51,9 @@ impl Desk {
 
     /// How the box is.
     pub async fn status(&self) -> Result<Status> {
-        match self.ask(Question::Status).await? {
-            Reply::Status(status) => Ok(*status),
-            _ => bail!("the box answered another question"),
-        }
+        let Reply::Status(status) = self.ask(Question::Status).await? else {
+            bail!("the box answered another question")
+        };
+        Ok(*status)
     }
 }

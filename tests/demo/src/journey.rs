@@ -276,10 +276,10 @@ fn count(lines: &[TransferLine]) -> usize {
 
 /// One transfer on its own page.
 pub async fn detail(desk: &Desk, transfer: TransferId) -> Result<TransferDetail> {
-    match desk.ask(Question::Transfer { transfer }).await? {
-        Reply::Transfer(detail) => Ok(*detail),
-        _ => bail!("the box answered another question"),
-    }
+    let Reply::Transfer(detail) = desk.ask(Question::Transfer { transfer }).await? else {
+        bail!("the box answered another question")
+    };
+    Ok(*detail)
 }
 
 fn is_at_the_portal(line: &TransferLine) -> bool {

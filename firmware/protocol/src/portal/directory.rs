@@ -93,7 +93,7 @@ impl Directory {
                 organization.endpoint.iter().filter_map(|r| endpoints.get(r.id_of("Endpoint")?).copied());
             entries.push(entry(whole, &organization.alias, own));
         }
-        entries.sort_by(|a, b| sort_key(&a.addressee).cmp(&sort_key(&b.addressee)));
+        entries.sort_by_key(|entry| sort_key(&entry.addressee));
         Directory { entries }
     }
 
