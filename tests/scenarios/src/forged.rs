@@ -1,0 +1,1 @@
+//! Certificates that a story needs and nobody should issue.
