@@ -280,6 +280,25 @@ impl TwoHospitals {
         transfer
     }
 
+    /// Every study that Noord received goes to Zuid, is imported and delivered.
+    pub async fn everything_goes_through(&self) -> Vec<TransferId> {
+        self.until("every study is closed", async || {
+            self.studies().await.iter().all(|line| line.situation.state == StateCode::Queued)
+        })
+        .await;
+        let mut transfers = Vec::new();
+        for line in self.studies().await {
+            transfers.push(self.address_number(line.study, ZUID).await);
+        }
+        for transfer in &transfers {
+            self.import(*transfer).await;
+        }
+        for transfer in &transfers {
+            self.until_delivered(*transfer).await;
+        }
+        transfers
+    }
+
     /// Lets a held transfer go on, or tries a waiting one now.
     pub async fn resume(&self, at: At, transfer: TransferId) {
         self.ask(at, Question::Resume { transfer }).await;
