@@ -86,6 +86,131 @@ fn sign(typ: &str, content: &Value, signer: &Signer) -> String {
 const KEY_TYP: &str = "beeldbox-key+jws";
 const RECEIPT_TYP: &str = "beeldbox-receipt+jws";
 
+/// The good statement, and ways to change it.
+struct Statements<'a> {
+    public: Vec<u8>,
+    content: Value,
+    signer: &'a Signer,
+}
+
+impl Statements<'_> {
+    fn fields(jws: &str) -> Value {
+        json!({ "statement": jws, "ura": ADDRESSEE, "at": AT })
+    }
+
+    fn by(&self, signer: &Signer) -> Value {
+        Self::fields(&sign(KEY_TYP, &self.content, signer))
+    }
+
+    fn with(&self, member: &str, value: Value) -> Value {
+        let mut content = self.content.clone();
+        content[member] = value;
+        Self::fields(&sign(KEY_TYP, &content, self.signer))
+    }
+
+    fn with_key(&self, key: &[u8]) -> Value {
+        let mut content = self.content.clone();
+        content["key"] = json!(BASE64URL_NOPAD.encode(key));
+        content["id"] = json!(Digest::of(key).to_string());
+        Self::fields(&sign(KEY_TYP, &content, self.signer))
+    }
+
+    fn whose(&self, authority: &Authority) -> Vec<Value> {
+        let good = sign(KEY_TYP, &self.content, self.signer);
+        let mut for_another = Self::fields(&good);
+        for_another["ura"] = json!(STRANGER);
+        let mut described = Self::fields(&good);
+        described["content"] = self.content.clone();
+        let differs = "refused: ura-differs";
+        let by = |signer: &Signer| self.by(signer);
+        vec![
+            case("good", "the addressee's key", "verifies", described),
+            case("entry-of-another-ura", "the directory shows it for somebody else", differs, for_another),
+            case(
+                "statement-of-another-ura",
+                "it names somebody else than its certificate",
+                differs,
+                self.with("ura", json!(STRANGER)),
+            ),
+            case(
+                "signed-by-another-ura",
+                "a genuine certificate of somebody else",
+                differs,
+                by(&authority.stranger),
+            ),
+            case("certificate-expired", "in 2026", "refused: expired", by(&authority.expired)),
+            case(
+                "certificate-revoked",
+                "its serial is on the list",
+                "refused: revoked",
+                by(&authority.revoked),
+            ),
+            case(
+                "certificate-of-unknown-issuer",
+                "another root",
+                "refused: unknown-issuer",
+                by(&authority.unknown_issuer),
+            ),
+        ]
+    }
+
+    fn contents(&self) -> Vec<Value> {
+        // FIPS 203 §7.2: a coefficient of 4095 is not below q = 3329.
+        let mut not_reduced = self.public.clone();
+        not_reduced[..3].fill(0xff);
+        let misfit = "refused: does-not-fit";
+        vec![
+            case(
+                "expired",
+                "its owner no longer wants it used",
+                "refused: expired",
+                self.with("valid_until", json!("2026-06-01T00:00:00Z")),
+            ),
+            case(
+                "not-yet-valid",
+                "its owner does not want it used yet",
+                "refused: not-yet-valid",
+                self.with("valid_from", json!("2100-01-01T00:00:00Z")),
+            ),
+            case(
+                "id-differs",
+                "the id of another key",
+                misfit,
+                self.with("id", json!(Digest::of(b"another").to_string())),
+            ),
+            case("version-unknown", "v is 2", misfit, self.with("v", json!(2))),
+            case("kem-unknown", "X25519 alone", misfit, self.with("kem", json!("X25519"))),
+            case("key-too-short", "1215 bytes", misfit, self.with_key(&self.public[..1215])),
+            case(
+                "key-not-reduced",
+                "fails the modulus check of FIPS 203 §7.2",
+                misfit,
+                self.with_key(&not_reduced),
+            ),
+            case(
+                "key-padded",
+                "base64url with padding",
+                misfit,
+                self.with("key", json!(format!("{}==", BASE64URL_NOPAD.encode(&self.public)))),
+            ),
+            case("member-missing", "no id", misfit, self.with("id", Value::Null)),
+        ]
+    }
+}
+
+/// What may be wrong with any signed text, for a good one.
+fn any_text(typ: &str, content: &Value, signer: &Signer, fields: &dyn Fn(&str) -> Value) -> Vec<Value> {
+    let payload = serde_json::to_vec(content).expect("JSON");
+    let with = |member: &str, value: Value| {
+        let mut header = hand::jws_header(typ, &signer.chain);
+        header[member] = value;
+        fields(&hand::jws(&header, &payload, &signer.pkcs8))
+    };
+    let mut cases = headers("", typ, &with);
+    cases.extend(broken("", &sign(typ, content, signer), fields));
+    cases
+}
+
 /// Every vector of a recipient key's statement.
 pub fn statements(authority: &Authority) -> Value {
     let public = hand::public_key(&SEED);
@@ -98,113 +223,134 @@ pub fn statements(authority: &Authority) -> Value {
         "valid_from": "2026-01-01T00:00:00Z",
         "valid_until": "2126-01-01T00:00:00Z",
     });
-    let signer = &authority.addressee;
-    let fields = |jws: &str| json!({ "statement": jws, "ura": ADDRESSEE, "at": AT });
-    let with = |member: &str, value: Value| {
-        let mut content = content.clone();
-        content[member] = value;
-        fields(&sign(KEY_TYP, &content, signer))
-    };
-    let with_key = |key: &[u8]| {
-        let mut content = content.clone();
-        content["key"] = json!(BASE64URL_NOPAD.encode(key));
-        content["id"] = json!(Digest::of(key).to_string());
-        fields(&sign(KEY_TYP, &content, signer))
-    };
-    let good = sign(KEY_TYP, &content, signer);
-    let mut for_another = fields(&good);
-    for_another["ura"] = json!(STRANGER);
-    let mut described = fields(&good);
-    described["content"] = content.clone();
-    // FIPS 203 §7.2: a coefficient of 4095 is not below q = 3329.
-    let mut not_reduced = public.clone();
-    not_reduced[..3].fill(0xff);
-    let misfit = "refused: does-not-fit";
-    let mut cases = vec![
-        case("good", "the addressee's key", "verifies", described),
-        case(
-            "entry-of-another-ura",
-            "the directory shows it for somebody else",
-            "refused: ura-differs",
-            for_another,
-        ),
-        case(
-            "statement-of-another-ura",
-            "it names somebody else than its certificate",
-            "refused: ura-differs",
-            with("ura", json!(STRANGER)),
-        ),
-        case(
-            "signed-by-another-ura",
-            "a genuine certificate of somebody else",
-            "refused: ura-differs",
-            fields(&sign(KEY_TYP, &content, &authority.stranger)),
-        ),
-        case(
-            "expired",
-            "its owner no longer wants it used",
-            "refused: expired",
-            with("valid_until", json!("2026-06-01T00:00:00Z")),
-        ),
-        case(
-            "not-yet-valid",
-            "its owner does not want it used yet",
-            "refused: not-yet-valid",
-            with("valid_from", json!("2100-01-01T00:00:00Z")),
-        ),
-        case(
-            "id-differs",
-            "the id of another key",
-            misfit,
-            with("id", json!(Digest::of(b"another").to_string())),
-        ),
-        case("version-unknown", "v is 2", misfit, with("v", json!(2))),
-        case("kem-unknown", "X25519 alone", misfit, with("kem", json!("X25519"))),
-        case("key-too-short", "1215 bytes", misfit, with_key(&public[..1215])),
-        case("key-not-reduced", "fails the modulus check of FIPS 203 §7.2", misfit, with_key(&not_reduced)),
-        case(
-            "key-padded",
-            "base64url with padding",
-            misfit,
-            with("key", json!(format!("{}==", BASE64URL_NOPAD.encode(&public)))),
-        ),
-        case("member-missing", "no id", misfit, with("id", Value::Null)),
-        case(
-            "certificate-expired",
-            "in 2026",
-            "refused: expired",
-            fields(&sign(KEY_TYP, &content, &authority.expired)),
-        ),
-        case(
-            "certificate-revoked",
-            "its serial is on the list",
-            "refused: revoked",
-            fields(&sign(KEY_TYP, &content, &authority.revoked)),
-        ),
-        case(
-            "certificate-of-unknown-issuer",
-            "another root",
-            "refused: unknown-issuer",
-            fields(&sign(KEY_TYP, &content, &authority.unknown_issuer)),
-        ),
-    ];
-    let payload = serde_json::to_vec(&content).expect("JSON");
-    cases.extend(headers("", KEY_TYP, &|member, value| {
-        let mut header = hand::jws_header(KEY_TYP, &signer.chain);
-        header[member] = value;
-        fields(&hand::jws(&header, &payload, &signer.pkcs8))
-    }));
-    cases.extend(broken("", &good, &fields));
+    let statements = Statements { public, content, signer: &authority.addressee };
+    let mut cases = statements.whose(authority);
+    cases.extend(statements.contents());
+    cases.extend(any_text(KEY_TYP, &statements.content, statements.signer, &Statements::fields));
     json!({
         "about": "Statements of recipient keys, verified against authority.json for the URA of a directory entry.",
         "cases": cases,
     })
 }
 
+/// The good receipts, and ways to change them.
+struct Receipts<'a> {
+    custody: Value,
+    partly: Value,
+    complete: Value,
+    expected: Value,
+    signer: &'a Signer,
+}
+
+impl Receipts<'_> {
+    fn fields(&self, jws: &str) -> Value {
+        json!({ "receipt": jws, "expected": self.expected, "at": AT })
+    }
+
+    fn by(&self, signer: &Signer) -> Value {
+        self.fields(&sign(RECEIPT_TYP, &self.custody, signer))
+    }
+
+    fn with(&self, from: &Value, members: &[(&str, Value)]) -> Value {
+        let mut content = from.clone();
+        for (member, value) in members {
+            content[*member] = value.clone();
+        }
+        self.fields(&sign(RECEIPT_TYP, &content, self.signer))
+    }
+
+    fn believed(&self) -> Vec<Value> {
+        let mut described = self.by(self.signer);
+        described["content"] = self.custody.clone();
+        vec![
+            case("in-custody", "receipt 1", "verifies", described),
+            case("in-pacs", "receipt 2, three of three", "verifies", self.with(&self.complete, &[])),
+            case("in-pacs-partly", "receipt 2, two of three", "verifies", self.with(&self.partly, &[])),
+        ]
+    }
+
+    fn about_something_else(&self, authority: &Authority) -> Vec<Value> {
+        let misfit = "refused: does-not-fit";
+        let with = |member: &str, value: Value| self.with(&self.custody, &[(member, value)]);
+        let differs = "refused: ura-differs";
+        vec![
+            case(
+                "of-another-transfer",
+                "ours is another",
+                misfit,
+                with("transfer", json!("77777777-7777-7777-7777-777777777777")),
+            ),
+            case(
+                "of-another-letter",
+                "the transfer is ours, the letter is not",
+                misfit,
+                with("letter", json!(Digest::of(b"another").to_string())),
+            ),
+            case(
+                "by-another-signer",
+                "a genuine certificate of somebody else",
+                differs,
+                self.by(&authority.stranger),
+            ),
+            case(
+                "by-differs",
+                "it names another signer than its certificate",
+                differs,
+                with("by", json!(STRANGER)),
+            ),
+            case("to-another-sender", "a receipt for somebody else", misfit, with("to", json!(STRANGER))),
+            case("version-unknown", "v is 2", misfit, with("v", json!(2))),
+            case("stage-unknown", "a stage of a later version", misfit, with("stage", json!("in-archive"))),
+            case("certificate-expired", "in 2026", "refused: expired", self.by(&authority.expired)),
+            case(
+                "certificate-self-signed",
+                "by nobody else",
+                "refused: unknown-issuer",
+                self.by(&authority.self_signed),
+            ),
+        ]
+    }
+
+    fn numbers(&self) -> Vec<Value> {
+        let misfit = "refused: does-not-fit";
+        let refused = |positions: &[u32]| {
+            let refused = positions.iter().map(|at| json!({ "position": at, "status": 0xa700 }));
+            ("refused", json!(refused.collect::<Vec<Value>>()))
+        };
+        let case = |name: &str, about: &str, from: &Value, members: &[(&str, Value)]| {
+            case(name, about, misfit, self.with(from, members))
+        };
+        vec![
+            case("of-differs", "of four, where three were sent", &self.custody, &[("of", json!(4))]),
+            case("more-stored-than-sent", "four of three", &self.custody, &[("stored", json!(4))]),
+            case("number-negative", "stored is -1", &self.custody, &[("stored", json!(-1))]),
+            case(
+                "all-stored-and-one-refused",
+                "three of three, and one refused",
+                &self.complete,
+                &[refused(&[1])],
+            ),
+            case(
+                "one-unaccounted-for",
+                "two of three, and none refused",
+                &self.complete,
+                &[("stored", json!(2))],
+            ),
+            case("refused-outside-the-list", "position 3 of 0 to 2", &self.partly, &[refused(&[3])]),
+            case(
+                "refused-twice",
+                "one of three stored, the same one refused twice",
+                &self.partly,
+                &[("stored", json!(1)), refused(&[1, 1])],
+            ),
+        ]
+    }
+}
+
 /// Every vector of a receipt.
 pub fn receipts(authority: &Authority) -> Value {
     let letter = Digest::of(b"a sealed letter").to_string();
-    let content = json!({
+    let custody = json!({
         "v": 1,
         "transfer": TRANSFER_TEXT,
         "letter": letter,
@@ -216,119 +362,19 @@ pub fn receipts(authority: &Authority) -> Value {
         "refused": [],
         "at": "2026-11-23T09:30:00Z",
     });
-    let mut partly = content.clone();
-    partly["stage"] = json!("in-pacs");
+    let mut complete = custody.clone();
+    complete["stage"] = json!("in-pacs");
+    let mut partly = complete.clone();
     partly["stored"] = json!(2);
     partly["refused"] = json!([{ "position": 1, "status": 0xa900 }]);
-    let mut complete = content.clone();
-    complete["stage"] = json!("in-pacs");
     let expected = json!({
         "transfer": TRANSFER_TEXT, "letter": letter, "addressee": ADDRESSEE, "sender": SENDER, "instances": 3,
     });
-    let signer = &authority.addressee;
-    let fields = |jws: &str| json!({ "receipt": jws, "expected": expected, "at": AT });
-    let signed = |content: &Value| fields(&sign(RECEIPT_TYP, content, signer));
-    let with = |from: &Value, member: &str, value: Value| {
-        let mut content = from.clone();
-        content[member] = value;
-        signed(&content)
-    };
-    let good = sign(RECEIPT_TYP, &content, signer);
-    let mut described = fields(&good);
-    described["content"] = content.clone();
-    let misfit = "refused: does-not-fit";
-    let refused = |positions: &[u32]| {
-        let refused = positions.iter().map(|at| json!({ "position": at, "status": 0xa700 }));
-        json!(refused.collect::<Vec<Value>>())
-    };
-    let mut cases = vec![
-        case("in-custody", "receipt 1", "verifies", described),
-        case("in-pacs", "receipt 2, three of three", "verifies", signed(&complete)),
-        case("in-pacs-partly", "receipt 2, two of three", "verifies", signed(&partly)),
-        case(
-            "of-another-transfer",
-            "ours is another",
-            misfit,
-            with(&content, "transfer", json!("77777777-7777-7777-7777-777777777777")),
-        ),
-        case(
-            "of-another-letter",
-            "the transfer is ours, the letter is not",
-            misfit,
-            with(&content, "letter", json!(Digest::of(b"another").to_string())),
-        ),
-        case(
-            "by-another-signer",
-            "a genuine certificate of somebody else",
-            "refused: ura-differs",
-            fields(&sign(RECEIPT_TYP, &content, &authority.stranger)),
-        ),
-        case(
-            "by-differs",
-            "it names another signer than its certificate",
-            "refused: ura-differs",
-            with(&content, "by", json!(STRANGER)),
-        ),
-        case(
-            "to-another-sender",
-            "a receipt for somebody else",
-            misfit,
-            with(&content, "to", json!(STRANGER)),
-        ),
-        case("of-differs", "of four, where three were sent", misfit, with(&content, "of", json!(4))),
-        case("more-stored-than-sent", "four of three", misfit, with(&content, "stored", json!(4))),
-        case(
-            "all-stored-and-one-refused",
-            "three of three, and one refused",
-            misfit,
-            with(&complete, "refused", refused(&[1])),
-        ),
-        case(
-            "one-unaccounted-for",
-            "two of three, and none refused",
-            misfit,
-            with(&complete, "stored", json!(2)),
-        ),
-        case(
-            "refused-outside-the-list",
-            "position 3 of 0 to 2",
-            misfit,
-            with(&partly, "refused", refused(&[3])),
-        ),
-        case("refused-twice", "one of three stored, the same one refused twice", misfit, {
-            let mut content = partly.clone();
-            content["stored"] = json!(1);
-            content["refused"] = refused(&[1, 1]);
-            signed(&content)
-        }),
-        case("version-unknown", "v is 2", misfit, with(&content, "v", json!(2))),
-        case(
-            "stage-unknown",
-            "a stage of a later version",
-            misfit,
-            with(&content, "stage", json!("in-archive")),
-        ),
-        case("number-negative", "stored is -1", misfit, with(&content, "stored", json!(-1))),
-        case(
-            "certificate-expired",
-            "in 2026",
-            "refused: expired",
-            fields(&sign(RECEIPT_TYP, &content, &authority.expired)),
-        ),
-        case(
-            "certificate-self-signed",
-            "by nobody else",
-            "refused: unknown-issuer",
-            fields(&sign(RECEIPT_TYP, &content, &authority.self_signed)),
-        ),
-    ];
-    let payload = serde_json::to_vec(&content).expect("JSON");
-    cases.extend(headers("", RECEIPT_TYP, &|member, value| {
-        let mut header = hand::jws_header(RECEIPT_TYP, &signer.chain);
-        header[member] = value;
-        fields(&hand::jws(&header, &payload, &signer.pkcs8))
-    }));
-    cases.extend(broken("", &good, &fields));
+    let receipts = Receipts { custody, partly, complete, expected, signer: &authority.addressee };
+    let mut cases = receipts.believed();
+    cases.extend(receipts.about_something_else(authority));
+    cases.extend(receipts.numbers());
+    cases.extend(any_text(RECEIPT_TYP, &receipts.custody, receipts.signer, &|jws| receipts.fields(jws)));
     json!({
         "about": "Receipts, verified against authority.json and what the sender expects.",
         "cases": cases,
