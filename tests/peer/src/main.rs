@@ -52,7 +52,7 @@ enum Command {
         /// Same seed, same bytes.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Patient's Name, `family^given`.
+        /// Patient's Name, `family^given^middle^prefix`.
         #[arg(long)]
         patient: Option<String>,
     },

@@ -1,4 +1,4 @@
-//! Making a CT study with a report: realistic headers, cheap pictures, the same bytes from the same seed.
+//! Making a CT or MR study with a report: realistic headers, cheap pictures, the same bytes from the same seed.
 //!
 //! The pictures are a thorax-like phantom: body, lungs, spine, heart, some noise. The patient is fictitious; the citizen
 //! service number is one of those set aside for tests.
@@ -12,22 +12,60 @@ use crate::part10;
 use crate::phantom::Phantom;
 
 const CT_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.2";
+const MR_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
 const COMPREHENSIVE_SR: &str = "1.2.840.10008.5.1.4.1.1.88.33";
 const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 
 /// What to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StudySpec {
-    /// Number of CT slices.
+    /// Number of slices.
     pub slices: u32,
     /// Rows and columns.
     pub size: u16,
     /// Everything random comes from here: same seed, same bytes.
     pub seed: u64,
-    /// Patient's Name, `family^given`.
+    /// Patient's Name, `family^given^middle^prefix`.
     pub patient: String,
-    /// Patient ID with the citizen service numbers' issuer.
+    /// Patient's Birth Date, `YYYYMMDD`.
+    pub born: String,
+    /// Patient's Sex.
+    pub sex: String,
+    /// The citizen service number, among the other patient IDs.
     pub bsn: String,
+    /// What kind of slices.
+    pub modality: Modality,
+    /// Study Description.
+    pub description: String,
+    /// Study Date, `YYYYMMDD`.
+    pub date: String,
+    /// Study Time, `HHMMSS`.
+    pub time: String,
+}
+
+/// What made the slices. The pictures are the same; only what is said about them differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modality {
+    /// Computed tomography.
+    Ct,
+    /// Magnetic resonance.
+    Mr,
+}
+
+impl Modality {
+    fn code(self) -> &'static str {
+        match self {
+            Modality::Ct => "CT",
+            Modality::Mr => "MR",
+        }
+    }
+
+    fn storage_class(self) -> &'static str {
+        match self {
+            Modality::Ct => CT_IMAGE_STORAGE,
+            Modality::Mr => MR_IMAGE_STORAGE,
+        }
+    }
 }
 
 impl Default for StudySpec {
@@ -36,8 +74,14 @@ impl Default for StudySpec {
             slices: 300,
             size: 512,
             seed: 1,
-            patient: "Vries^Annemarie^^^de".to_owned(),
+            patient: "Vries^Annemarie^^de".to_owned(),
+            born: "19580317".to_owned(),
+            sex: "F".to_owned(),
             bsn: "999990019".to_owned(),
+            modality: Modality::Ct,
+            description: "CT thorax met contrast".to_owned(),
+            date: "20261102".to_owned(),
+            time: "093412".to_owned(),
         }
     }
 }
@@ -61,11 +105,11 @@ pub fn make_study(out: &Path, spec: &StudySpec) -> Result<MadeStudy> {
     let scanner = Phantom::new(spec.size);
     for slice in 0..spec.slices {
         let instance = uid(spec.seed, &format!("slice {slice}"));
-        let data_set = ct_slice(spec, &scanner, slice, &instance);
+        let data_set = slice_of(spec, &scanner, slice, &instance);
         files.push(write_file(
             out,
-            &format!("CT{:05}.dcm", slice + 1),
-            CT_IMAGE_STORAGE,
+            &format!("{}{:05}.dcm", spec.modality.code(), slice + 1),
+            spec.modality.storage_class(),
             &instance,
             &data_set,
         )?);
@@ -98,16 +142,21 @@ fn uid(seed: u64, name: &str) -> String {
     format!("2.25.{}", u128::from_be_bytes(bytes))
 }
 
-fn ct_slice(spec: &StudySpec, scanner: &Phantom, slice: u32, instance: &str) -> Vec<u8> {
+fn slice_of(spec: &StudySpec, scanner: &Phantom, slice: u32, instance: &str) -> Vec<u8> {
     let pixels = scanner.slice(slice, spec.slices, spec.seed);
     let mut set = DataSet::with_capacity(pixels.len() + 4096);
-    let series = uid(spec.seed, "CT series");
-    general(&mut set, spec, CT_IMAGE_STORAGE, instance, "CT", "Thorax met contrast 1.0");
+    let series = uid(spec.seed, "slices");
+    let series_name = format!("{} 1.0", spec.description);
+    general(&mut set, spec, spec.modality.storage_class(), instance, spec.modality.code(), &series_name);
     patient(&mut set, spec);
-    set.text(0x0018, 0x0015, "CS", "CHEST");
+    if spec.modality == Modality::Ct {
+        set.text(0x0018, 0x0015, "CS", "CHEST");
+    }
     set.text(0x0018, 0x0050, "DS", "1.0");
-    set.text(0x0018, 0x0060, "DS", "120");
-    set.text(0x0018, 0x1210, "SH", "B30f");
+    if spec.modality == Modality::Ct {
+        set.text(0x0018, 0x0060, "DS", "120");
+        set.text(0x0018, 0x1210, "SH", "B30f");
+    }
     set.text(0x0018, 0x5100, "CS", "HFS");
     relation(&mut set, spec, &series, "3", slice + 1);
     let z = -f64::from(slice);
@@ -202,38 +251,38 @@ fn code(value: &str, scheme: &str, meaning: &str) -> DataSet {
 
 fn general(set: &mut DataSet, spec: &StudySpec, class: &str, instance: &str, modality: &str, series: &str) {
     set.text(0x0008, 0x0005, "CS", "ISO_IR 100");
-    if modality == "CT" {
+    if modality != "SR" {
         set.text(0x0008, 0x0008, "CS", "ORIGINAL\\PRIMARY\\AXIAL");
     }
     set.text(0x0008, 0x0016, "UI", class);
     set.text(0x0008, 0x0018, "UI", instance);
-    set.text(0x0008, 0x0020, "DA", "20261102");
-    set.text(0x0008, 0x0021, "DA", "20261102");
-    set.text(0x0008, 0x0023, "DA", "20261102");
-    set.text(0x0008, 0x0030, "TM", "093412");
-    set.text(0x0008, 0x0031, "TM", "093655");
-    set.text(0x0008, 0x0033, "TM", "093702");
+    set.text(0x0008, 0x0020, "DA", &spec.date);
+    set.text(0x0008, 0x0021, "DA", &spec.date);
+    set.text(0x0008, 0x0023, "DA", &spec.date);
+    set.text(0x0008, 0x0030, "TM", &spec.time);
+    set.text(0x0008, 0x0031, "TM", &spec.time);
+    set.text(0x0008, 0x0033, "TM", &spec.time);
     set.text(0x0008, 0x0050, "SH", &format!("N26{:06}", spec.seed % 1_000_000));
     set.text(0x0008, 0x0060, "CS", modality);
     set.text(0x0008, 0x0070, "LO", "Beeldbox");
     set.text(0x0008, 0x0080, "LO", "Ziekenhuis Noord");
     set.text(0x0008, 0x0090, "PN", "Bakker^J.^^dr.");
-    set.text(0x0008, 0x1030, "LO", "CT thorax met contrast");
+    set.text(0x0008, 0x1030, "LO", &spec.description);
     set.text(0x0008, 0x103E, "LO", series);
     set.text(0x0008, 0x1090, "LO", "Phantom");
 }
 
 fn patient(set: &mut DataSet, spec: &StudySpec) {
     set.text(0x0010, 0x0010, "PN", &spec.patient);
-    set.text(0x0010, 0x0020, "LO", &spec.bsn);
-    set.text(0x0010, 0x0021, "LO", "NLMINBIZA");
-    set.text(0x0010, 0x0030, "DA", "19580317");
-    set.text(0x0010, 0x0040, "CS", "F");
-    let mut local = DataSet::with_capacity(128);
-    local.text(0x0010, 0x0020, "LO", &format!("{:07}", 4_310_000 + spec.seed % 10_000));
-    local.text(0x0010, 0x0021, "LO", "ZIEKENHUIS NOORD");
-    local.text(0x0010, 0x0022, "CS", "TEXT");
-    set.sequence(0x0010, 0x1002, &[local]);
+    set.text(0x0010, 0x0020, "LO", &format!("{:07}", 4_310_000 + spec.seed % 10_000));
+    set.text(0x0010, 0x0021, "LO", "ZIEKENHUIS NOORD");
+    set.text(0x0010, 0x0030, "DA", &spec.born);
+    set.text(0x0010, 0x0040, "CS", &spec.sex);
+    let mut national = DataSet::with_capacity(128);
+    national.text(0x0010, 0x0020, "LO", &spec.bsn);
+    national.text(0x0010, 0x0021, "LO", "NLMINBIZA");
+    national.text(0x0010, 0x0022, "CS", "TEXT");
+    set.sequence(0x0010, 0x1002, &[national]);
 }
 
 fn relation(set: &mut DataSet, spec: &StudySpec, series: &str, series_number: &str, number: u32) {
