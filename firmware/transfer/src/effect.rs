@@ -25,14 +25,11 @@ pub enum Telling {
     ReceiptInPacs,
     /// We refuse the transfer.
     Decline,
-    /// We take the transfer back.
-    Recall,
 }
 
 impl Telling {
     /// All of them.
-    pub const ALL: [Telling; 4] =
-        [Telling::ReceiptInCustody, Telling::ReceiptInPacs, Telling::Decline, Telling::Recall];
+    pub const ALL: [Telling; 3] = [Telling::ReceiptInCustody, Telling::ReceiptInPacs, Telling::Decline];
 
     /// Its word in the outbox.
     pub fn as_str(self) -> &'static str {
@@ -40,7 +37,6 @@ impl Telling {
             Telling::ReceiptInCustody => "receipt-in-custody",
             Telling::ReceiptInPacs => "receipt-in-pacs",
             Telling::Decline => "decline",
-            Telling::Recall => "recall",
         }
     }
 

@@ -36,11 +36,13 @@ pub mod open;
 pub mod outbound;
 /// The only HTTP client.
 pub mod portal_client;
+/// A transfer taken back.
+pub mod recall;
 /// From an association to instances in custody.
 pub mod receive;
 /// The patient confirmed.
 pub mod reconcile;
-/// Receipts, refusals and recalls to the portal.
+/// Receipts and refusals to the portal.
 pub mod report;
 /// What every worker holds.
 pub mod road;

@@ -5,7 +5,8 @@
 //!                                                                                │ portal accepted
 //!   Erased ◄──erased── Delivered ◄──receipt 2── Fetched ◄──receipt 1── Accepted ◄┘
 //!
-//!   Addressed, Sending, Accepted, Fetched ──► Recalled | Declined | Expired | Failed ──erased──► Erased
+//!   Addressed, Sending, Accepted ──recalled at the portal──► Recalled ──erased──► Erased
+//!   Addressed, Sending, Accepted, Fetched ──► Declined | Expired | Failed ──erased──► Erased
 //!   Collecting … Fetched ──must hold──► Held ──resumed──► where it was
 //! ```
 //!
@@ -16,7 +17,7 @@
 use beeldbox_custody::{DeclineReason, FailReason, HoldReason, OutboundState as S};
 use jiff::Timestamp;
 
-use crate::effect::{Effect, NotNow, Telling, Verdict};
+use crate::effect::{Effect, NotNow, Verdict};
 
 /// What can happen to an outbound transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub enum OutboundEvent {
     Declined(DeclineReason),
     /// The portal says that nobody collected it in time.
     Expired,
-    /// A person takes it back.
+    /// A person took it back, and the portal no longer gives it out.
     Recalled,
     /// A person must look.
     MustHold(HoldReason),
@@ -75,10 +76,10 @@ pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S
         OutboundEvent::PortalAccepted => portal_accepted(state, now),
         OutboundEvent::ReceiptInCustody => receipt_in_custody(state, now),
         OutboundEvent::ReceiptInPacs { stored, of } => receipt_in_pacs(state, stored, of, now),
-        OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }, None),
-        OutboundEvent::Expired => ended(state, S::Expired { at: now }, None),
-        OutboundEvent::Recalled => ended(state, S::Recalled { at: now }, Some(Telling::Recall)),
-        OutboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }, None),
+        OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }),
+        OutboundEvent::Expired => ended(state, S::Expired { at: now }),
+        OutboundEvent::Recalled => recalled(state, now),
+        OutboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }),
         OutboundEvent::MustHold(reason) => held(state, reason, now),
         OutboundEvent::Resumed => resumed(state, now),
         OutboundEvent::Erased => erased(state, now),
@@ -167,12 +168,25 @@ fn receipt_in_pacs(state: &S, stored: u32, of: u32, now: Timestamp) -> Result<Ve
     }
 }
 
-/// Recalled, declined, expired or failed: allowed while it is under way.
-fn ended(state: &S, end: S, tell: Option<Telling>) -> Result<Verdict<S>, NotNow> {
+/// Allowed until the other box has it in custody: after that, only people there can undo it.
+fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Held { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
+        }
+        S::Recalled { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Fetched { .. } | S::Delivered { .. } | S::Erased { .. } => {
+            Err(NotNow)
+        }
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+/// Declined, expired or failed: allowed while it is under way.
+fn ended(state: &S, end: S) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Held { .. } => {
-            let effects = tell.map(Effect::Tell).into_iter().chain([Effect::EraseAfterKeeping]).collect();
-            Ok(Verdict::Move(end, effects))
+            Ok(Verdict::Move(end, vec![Effect::EraseAfterKeeping]))
         }
         S::Delivered { .. } | S::Erased { .. } => Err(NotNow),
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),

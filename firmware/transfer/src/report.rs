@@ -1,4 +1,4 @@
-//! Report: receipts, refusals and recalls to the portal.
+//! Report: receipts and refusals to the portal.
 //!
 //! What has to be told was written into the outbox in the commit of the move that made it true, so a crash cannot
 //! separate the two. Telling is repeated until the portal has it, and telling twice is harmless: the Task shows whether
@@ -114,7 +114,7 @@ impl Reporter {
                 }
                 Ok(())
             }
-            Telling::ReceiptInCustody | Telling::Decline | Telling::Recall => Ok(()),
+            Telling::ReceiptInCustody | Telling::Decline => Ok(()),
         }
     }
 }
@@ -132,7 +132,7 @@ fn next_task(
                 std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
             let stage = match telling {
                 Telling::ReceiptInCustody => ReceiptStage::InCustody,
-                Telling::ReceiptInPacs | Telling::Decline | Telling::Recall => ReceiptStage::InPacs,
+                Telling::ReceiptInPacs | Telling::Decline => ReceiptStage::InPacs,
             };
             if notice.receipts.iter().any(|(told, _)| *told == stage) {
                 return Ok(None);
@@ -150,7 +150,6 @@ fn next_task(
                 serde_json::from_slice(payload).map_err(|_| TellError::Message("an unknown reason"))?;
             (Mover::Addressee, task::rejected(task, reason))
         }
-        Telling::Recall => (Mover::Sender, task::recalled(task)),
     };
     let to = TaskStatus::from_code(&next.status).ok_or(TellError::Message("unknown status"))?;
     Ok(may_move(mover, notice.status, to).then_some(next))

@@ -18,6 +18,7 @@ use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::outbound::OutboundEvent;
+use beeldbox_transfer::recall::{self, RecallError};
 use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
 use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
@@ -242,8 +243,20 @@ impl Desk {
 
     async fn recall(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
-        let changes = Changes { audit: vec![self.audited(actor, "recall", transfer)], ..Changes::default() };
-        self.road.step_outbound(&row, OutboundEvent::Recalled, changes).await.map_err(step_refused)?;
+        recall::recall(&self.road, &row, actor).await.map_err(|failure| match failure {
+            RecallError::TooLate => refusal(
+                RefusalCode::NotNow,
+                "too late to recall: the other hospital has it in custody; call them and ask to delete it",
+            ),
+            RecallError::Portal(error) => {
+                tracing::warn!(%transfer, %error, "a recall did not reach the portal");
+                refusal(
+                    RefusalCode::PortalUnreachable,
+                    "the portal did not take the recall; try again at once, and call the other hospital if it stays so",
+                )
+            }
+            RecallError::Step(step) => step_refused(step),
+        })?;
         Ok(Reply::Done)
     }
 

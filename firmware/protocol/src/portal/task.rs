@@ -95,11 +95,12 @@ pub fn may_move(mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
     use TaskStatus::{Cancelled, Completed, Draft, Failed, InProgress, Rejected, Requested};
     match (mover, from) {
         (Mover::Sender, Draft) => matches!(to, Draft | Requested | Cancelled),
-        (Mover::Sender, Requested | InProgress) => to == Cancelled,
+        (Mover::Sender, Requested) => to == Cancelled,
         (Mover::Addressee, Requested) => matches!(to, InProgress | Rejected),
         (Mover::Addressee, InProgress) => matches!(to, InProgress | Completed | Failed | Rejected),
         (Mover::Portal, Draft | Requested) => to == Cancelled,
-        (Mover::Sender, Completed | Failed | Rejected | Cancelled)
+        // What the addressee holds in custody is not taken from it by a message.
+        (Mover::Sender, InProgress | Completed | Failed | Rejected | Cancelled)
         | (Mover::Addressee, Draft | Completed | Failed | Rejected | Cancelled)
         | (Mover::Portal, InProgress | Completed | Failed | Rejected | Cancelled) => false,
     }

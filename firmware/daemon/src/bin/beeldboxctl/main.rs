@@ -56,9 +56,6 @@ enum Command {
         /// Ask the addressee to hurry.
         #[arg(long)]
         urgent: bool,
-        /// Confirm what the check page asks to confirm (first time to this addressee, no BSN, …).
-        #[arg(long)]
-        confirm: bool,
     },
     /// Transfers to others.
     Transfers,
@@ -147,6 +144,9 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
         return verify(arguments, line);
     }
     let question = question(&arguments.command);
+    if let Question::Send { study: StudyRef::Number(study), addressee, .. } = &question {
+        say_flags(line, *study, addressee)?;
+    }
     match line.ask(question)? {
         Ok(reply) => {
             if arguments.json {
@@ -167,19 +167,30 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     }
 }
 
+/// Says on standard error what the check page would make a person look at.
+fn say_flags(line: &mut Line, study: StudyNumber, addressee: &AddresseeId) -> Result<()> {
+    if let Ok(Reply::Check(check)) = line.ask(Question::Check { study, addressee: addressee.clone() })? {
+        for flag in check.flags {
+            eprintln!("beeldboxctl: note: {}", print::flag(flag));
+        }
+    }
+    Ok(())
+}
+
 fn question(command: &Command) -> Question {
     let confidential = |text: &Option<String>| text.clone().map(Confidential::new);
     match command {
         Command::Status | Command::Verify => Question::Status,
         Command::Studies => Question::Studies { before: None, limit: MAX_PAGE },
         Command::Addressees { query } => Question::Addressees { query: query.join(" "), limit: 50 },
-        Command::Send { study, to, note, urgent, confirm } => Question::Send {
+        Command::Send { study, to, note, urgent } => Question::Send {
             study: study_ref(study),
             addressee: to.clone(),
             note: confidential(note),
             reply_contact: None,
             urgent: *urgent,
-            acknowledged: if *confirm { every_flag() } else { Vec::new() },
+            // Whoever names study and addressee on the command line is not asked again; `run` says what to look at.
+            acknowledged: every_flag(),
         },
         Command::Transfers => Question::Transfers { before: None, limit: MAX_PAGE },
         Command::Show { transfer } => Question::Transfer { transfer: *transfer },

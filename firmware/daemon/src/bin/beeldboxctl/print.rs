@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, Check, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine, TransferDetail,
-    TransferLine, WaitCode, WhoCode,
+    Addressee, Check, CheckFlag, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine,
+    TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -198,6 +198,18 @@ fn sentence(situation: &Situation) -> String {
     };
     sentence.push_str(&format!("; {who} can act"));
     sentence
+}
+
+/// What the check page would make a person look at.
+pub fn flag(flag: CheckFlag) -> &'static str {
+    match flag {
+        CheckFlag::FirstTime => "never sent to this organisation before",
+        CheckFlag::StillArriving => "images were still arriving; the study is closed now",
+        CheckFlag::NoBsn => "no citizen service number was sent along",
+        CheckFlag::PortalDelivery => "it arrives at a box that the portal hosts",
+        CheckFlag::Conflict => "two different objects came under one name",
+        CheckFlag::NoPatientName => "no patient name was sent along",
+    }
 }
 
 fn waits(wait: WaitCode) -> &'static str {
