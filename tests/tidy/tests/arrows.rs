@@ -193,3 +193,18 @@ fn versions_of_foreign_libraries_are_named_once() {
         "Versions stand in the root Cargo.toml only, each with a line saying why. Write `name.workspace = true`:",
     );
 }
+
+#[test]
+fn the_dependency_policy_knows_the_same_homes() {
+    let policy = std::fs::read_to_string(root().join(".deny.toml")).unwrap_or_default();
+    // Those that end in * have families of their own in the policy; rustls itself brings rustls-webpki.
+    let single = HOMES.iter().filter(|(library, _)| !library.ends_with('*') && *library != "rustls-webpki");
+    let found: Vec<String> = single
+        .filter(|(library, _)| !policy.contains(&format!("{{ crate = \"{library}\", wrappers = ")))
+        .map(|(library, homes)| format!("{library}, at home in {}", homes.join(", ")))
+        .collect();
+    demand_none(
+        &found,
+        "Give these their `wrappers` in .deny.toml, which also sees who reaches them indirectly:",
+    );
+}
