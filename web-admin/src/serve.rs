@@ -80,6 +80,7 @@ pub async fn serve(
         socket: &settings.socket,
         state_dir: &settings.state_dir,
         tls: settings.tls,
+        port: address.port(),
         hospital: settings.hospital,
         names: settings.names,
         clock: wall_clock,

@@ -41,6 +41,7 @@ pub struct Site {
     pub(crate) hashing: Semaphore,
     pub(crate) live: Live,
     pub(crate) tls: Tls,
+    pub(crate) cookie: String,
     pub(crate) hospital: Option<String>,
     pub(crate) names: Vec<String>,
     pub(crate) form_key: hmac::Key,
@@ -55,6 +56,8 @@ pub struct SiteSettings<'a> {
     pub state_dir: &'a Path,
     /// Whether connections are encrypted.
     pub tls: Tls,
+    /// Where the pages listen.
+    pub port: u16,
     /// Name of the hospital.
     pub hospital: Option<String>,
     /// Host names under which browsers may ask.
@@ -76,6 +79,7 @@ impl Site {
             hashing: Semaphore::new(HASHES_AT_ONCE),
             live,
             tls: settings.tls,
+            cookie: visit::cookie_name(settings.tls, settings.port),
             hospital: settings.hospital,
             names: settings.names,
             form_key: hmac::Key::new(hmac::HMAC_SHA256, &random::bytes::<32>()),

@@ -253,19 +253,21 @@ async fn problem_page(visit: &Visit, problem: Problem) -> Response {
 }
 
 /// Name of the cookie. The prefix makes browsers insist on `Secure`, `Path=/` and no `Domain` (RFC 6265bis §4.1.3).
-pub fn cookie_name(tls: Tls) -> &'static str {
-    match tls {
-        Tls::On => "__Host-beeldbox",
-        Tls::Off => "beeldbox",
+/// Browsers send a cookie to every port of a host (RFC 6265 §8.5): two boxes behind one host name, as in the demo,
+/// would sign each other out if the name were the same.
+pub fn cookie_name(tls: Tls, port: u16) -> String {
+    match (tls, port) {
+        (Tls::On, 443) => "__Host-beeldbox".to_owned(),
+        (Tls::On, _) => format!("__Host-beeldbox-{port}"),
+        (Tls::Off, _) => format!("beeldbox-{port}"),
     }
 }
 
 fn session_key(site: &Site, headers: &HeaderMap) -> Option<SessionKey> {
-    let name = cookie_name(site.tls);
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| SessionKey::of_cookie(value))
+    pairs.find(|(known, _)| *known == site.cookie).map(|(_, value)| SessionKey::of_cookie(value))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visit {

@@ -123,9 +123,12 @@ async fn the_cookie_is_strict_and_logging_out_forgets() {
     let out = desk.post("/logout", &[]).await;
     assert!(out.headers.contains_key("clear-site-data"));
     assert_eq!(desk.get("/send").await.status, StatusCode::SEE_OTHER);
-    let plain = Desk::with(Tls::Off).await.try_sign_in(desk::ACCOUNT, desk::PASSWORD).await;
+    let plain = Desk::with(Tls::Off, 8080).await.try_sign_in(desk::ACCOUNT, desk::PASSWORD).await;
     let cookie = plain.headers[header::SET_COOKIE].to_str().unwrap();
-    assert!(cookie.starts_with("beeldbox=") && !cookie.contains("Secure"));
+    assert!(cookie.starts_with("beeldbox-8080=") && !cookie.contains("Secure"));
+    // Browsers do not tell the ports of a host apart: the name must.
+    let other = Desk::with(Tls::On, 8443).await.try_sign_in(desk::ACCOUNT, desk::PASSWORD).await;
+    assert!(other.headers[header::SET_COOKIE].to_str().unwrap().starts_with("__Host-beeldbox-8443="));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ pub async fn sign_in(
             tracing::info!(account = %name, "signed in");
             let value = site.sessions.begin(&name, lang, Instant::now());
             return (
-                [(header::SET_COOKIE, cookie(site.tls, &value))],
+                [(header::SET_COOKIE, cookie(&site, &value))],
                 Redirect::to(if next.is_empty() { "/send" } else { &next }),
             )
                 .into_response();
@@ -126,7 +126,7 @@ async fn verify(site: &Arc<Site>, name: &str, password: &str, address: IpAddr) -
 pub async fn sign_out(visit: Visit) -> Response {
     visit.site.sessions.end(visit.key);
     tracing::info!(account = %visit.account, "signed out");
-    let name = visit::cookie_name(visit.site.tls);
+    let name = &visit.site.cookie;
     let secure = if visit.site.tls == Tls::On { " Secure;" } else { "" };
     let forget = format!("{name}=; Path=/; Max-Age=0; HttpOnly;{secure} SameSite=Strict");
     let headers =
@@ -178,9 +178,9 @@ fn accepted(headers: &HeaderMap) -> Lang {
     Lang::from_accept(header.unwrap_or_default())
 }
 
-fn cookie(tls: Tls, value: &str) -> String {
-    let name = visit::cookie_name(tls);
-    let secure = if tls == Tls::On { " Secure;" } else { "" };
+fn cookie(site: &Site, value: &str) -> String {
+    let name = &site.cookie;
+    let secure = if site.tls == Tls::On { " Secure;" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly;{secure} SameSite=Strict")
 }
 

@@ -83,8 +83,15 @@ impl PatientView {
         self.birth.map(|birth| birth.to_string()).unwrap_or_default()
     }
 
+    /// Some hospitals use the BSN as their number. A list hides most of it, so it must not stand beside it in full.
     fn number(&self) -> String {
-        self.id.clone().unwrap_or_else(|| self.words.t("patient.not-sent"))
+        match &self.id {
+            Some(id) if self.bsn.as_deref().is_some_and(|bsn| is_same_number(id, bsn)) => {
+                self.words.t("patient.number-is-bsn")
+            }
+            Some(id) => id.clone(),
+            None => self.words.t("patient.not-sent"),
+        }
     }
 
     /// `9999 90 019`.
@@ -158,6 +165,12 @@ impl PatientView {
         };
         same_birth || like_name
     }
+}
+
+/// Whether both have the same digits, however they are set apart; leading zeros may be left out.
+fn is_same_number(id: &str, bsn: &str) -> bool {
+    let digits: String = id.chars().filter(|c| !matches!(c, ' ' | '.' | '-')).collect();
+    digits.len() >= 8 && digits.trim_start_matches('0') == bsn.trim_start_matches('0')
 }
 
 /// Whether one letter was changed, left out, or put in.
@@ -250,6 +263,17 @@ mod tests {
         }
         let row = view("Vries^Anna^^de", "19450314").row().render().unwrap();
         assert!(row.contains("019") && !row.contains("9999"));
+    }
+
+    #[test]
+    fn a_number_that_is_the_bsn_is_not_shown_in_full_in_a_list() {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        for id in ["999990019", "9999.90.019", "0999990019"] {
+            let patient = Patient { id: Some(Confidential::new(id)), ..patient("Smit^Jan", "19600101") };
+            let view = PatientView::new(&patient, now, Lang::Nl.words());
+            let row = view.row().render().unwrap();
+            assert!(row.contains("gelijk aan BSN") && !row.contains(id), "{row}");
+        }
     }
 
     #[test]

@@ -59,10 +59,10 @@ impl Page {
 impl Desk {
     /// With nobody signed in.
     pub async fn new() -> Desk {
-        Desk::with(Tls::On).await
+        Desk::with(Tls::On, 443).await
     }
 
-    pub async fn with(tls: Tls) -> Desk {
+    pub async fn with(tls: Tls, port: u16) -> Desk {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("box.sock");
         let fake = FakeBox::new(now());
@@ -72,6 +72,7 @@ impl Desk {
             socket: &socket,
             state_dir: dir.path(),
             tls,
+            port,
             hospital: None,
             names: vec!["beeldbox.example".to_owned()],
             clock: now,
