@@ -289,3 +289,47 @@ fn why_not(error: webpki::Error) -> TrustError {
         other => TrustError::Unacceptable(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[0] EXPLICIT` around a string of the given tag.
+    fn other_name(tag: u8, text: &str) -> Vec<u8> {
+        let length = u8::try_from(text.len()).unwrap();
+        [&[0xa0, length + 2, tag, length], text.as_bytes()].concat()
+    }
+
+    fn read(tag: u8, text: &str) -> Option<String> {
+        ura_of_other_name(&other_name(tag, text)).map(String::from)
+    }
+
+    #[test]
+    fn a_uzi_name_is_read_in_both_kinds_of_string_and_no_other() {
+        const NAME: &str = "2.16.528.1.1003.1.3.5.5.2-1-990000381-S-90000381-00.000-00000000";
+        let (ia5, utf8, printable) = (0x16, 0x0c, 0x13);
+        assert_eq!(read(ia5, NAME).as_deref(), Some("90000381"));
+        assert_eq!(read(utf8, NAME).as_deref(), Some("90000381"));
+        assert_eq!(read(printable, NAME), None);
+    }
+
+    #[test]
+    fn a_uzi_name_has_seven_fields_and_is_of_a_server() {
+        let ia5 = 0x16;
+        assert_eq!(read(ia5, "1.2-1-990000381-Z-90000381-00.000-00000000"), None, "a person's pass");
+        assert_eq!(read(ia5, "1.2-1-990000381-S-90000381-00.000"), None, "six fields");
+        assert_eq!(read(ia5, "1.2-1-990000381-S-90000381-00.000-00000000-1"), None, "eight fields");
+        assert_eq!(read(ia5, "1.2-1-990000381-S-9000038A-00.000-00000000"), None, "no number");
+        assert_eq!(read(ia5, ""), None);
+        for cut in 0..4 {
+            assert_eq!(ura_of_other_name(&other_name(ia5, "")[..cut]), None, "{cut} bytes");
+        }
+    }
+
+    #[test]
+    fn without_an_anchor_nobody_is_believed() {
+        assert_eq!(TrustAnchors::new(&[], &[]).map(drop), Err(TrustError::MalformedChain));
+        let junk = CertificateDer::from_slice(b"not a certificate");
+        assert_eq!(TrustAnchors::new(&[junk], &[]).map(drop), Err(TrustError::MalformedChain));
+    }
+}
