@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beeldbox_custody::{HoldReason, WaitReason};
+use beeldbox_protocol::envelope::letter::PART_LEN;
 use beeldbox_protocol::ident::{Digest, TransferId};
 use beeldbox_protocol::portal::fhir::{Bundle, CodeableConcept, Endpoint, Task};
 use beeldbox_protocol::portal::{
@@ -227,7 +228,7 @@ impl PortalClient {
     /// # Errors
     /// [`PortalError::DigestMismatch`] if they have not; otherwise as the portal answers.
     pub async fn part(&self, transfer: &TransferId, digest: &Digest, len: u64) -> Result<Bytes, PortalError> {
-        let bytes = self.download(&part_path(transfer, digest), len).await?;
+        let bytes = self.download(&part_path(transfer, digest), len, len).await?;
         if bytes.len() as u64 == len && Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {
@@ -240,11 +241,12 @@ impl PortalClient {
     /// # Errors
     /// As the portal answers.
     pub async fn letter(&self, transfer: &TransferId, limit: u64) -> Result<Bytes, PortalError> {
-        self.download(&letter_path(transfer), limit).await
+        self.download(&letter_path(transfer), 0, limit).await
     }
 
-    async fn download(&self, path: &str, limit: u64) -> Result<Bytes, PortalError> {
-        let mut bytes = BytesMut::new();
+    async fn download(&self, path: &str, expected: u64, limit: u64) -> Result<Bytes, PortalError> {
+        // Room for what is expected, at once: growing step by step would hold up to three times as much.
+        let mut bytes = BytesMut::with_capacity(usize::try_from(expected.min(PART_LEN)).unwrap_or_default());
         let mut resumes = 0;
         loop {
             let mut request = self.request(Method::GET, path);

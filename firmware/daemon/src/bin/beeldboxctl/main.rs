@@ -3,6 +3,16 @@
 //! Plain text for people, `--json` for programs. Exit codes: 0 answered; 1 refused, or `verify` found damage; 2 wrong
 //! arguments; 3 the daemon is not there.
 
+/// Prints a line. A reader that went away (`| head`) has what it wanted: that is no failure and no panic.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        if writeln!(std::io::stdout(), $($words)*).is_err() {
+            std::process::exit(0);
+        }
+    }};
+}
+
 mod print;
 
 use std::io::{BufRead, BufReader, Write};
@@ -150,7 +160,7 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     match line.ask(question)? {
         Ok(reply) => {
             if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&reply)?);
+                say!("{}", serde_json::to_string_pretty(&reply)?);
             } else {
                 print::reply(&reply);
             }
@@ -158,7 +168,7 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
         }
         Err(refusal) => {
             if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&refusal)?);
+                say!("{}", serde_json::to_string_pretty(&refusal)?);
             } else {
                 eprintln!("beeldboxctl: {}", refusal.message);
             }
@@ -230,7 +240,6 @@ fn every_flag() -> Vec<CheckFlag> {
 fn verify(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     let mut after = None;
     let mut damaged = false;
-    let out = std::io::stdout();
     loop {
         let page = match line.ask(Question::Verify { after })? {
             Ok(Reply::Verified(page)) => page,
@@ -240,14 +249,13 @@ fn verify(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let mut out = out.lock();
         for found in &page.lines {
             if arguments.json {
-                writeln!(out, "{}", serde_json::to_string(found)?)?;
+                say!("{}", serde_json::to_string(found)?);
             } else {
                 match &found.digest {
-                    Some(digest) => writeln!(out, "{} {digest}", found.sop_instance)?,
-                    None => writeln!(out, "{} DAMAGED", found.sop_instance)?,
+                    Some(digest) => say!("{} {digest}", found.sop_instance),
+                    None => say!("{} DAMAGED", found.sop_instance),
                 }
             }
             damaged |= found.digest.is_none();

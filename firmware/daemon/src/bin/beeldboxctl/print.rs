@@ -12,64 +12,70 @@ pub fn reply(reply: &Reply) {
         Reply::Status(status) => self::status(status),
         Reply::Studies(studies) => {
             if studies.is_empty() {
-                println!("No study waits to be sent.");
+                say!("No study waits to be sent.");
             }
             studies.iter().for_each(study);
         }
         Reply::Study(study) => self::study(study),
         Reply::Addressees(page) => page.addressees.iter().for_each(addressee),
         Reply::Check(check) => self::check(check),
-        Reply::Sent(transfer) => println!("{transfer}"),
+        Reply::Sent(transfer) => say!("{transfer}"),
         Reply::Transfers(transfers) => {
             if transfers.is_empty() {
-                println!("No transfers.");
+                say!("No transfers.");
             }
             transfers.iter().for_each(transfer);
         }
         Reply::Transfer(detail) => self::detail(detail),
-        Reply::Verified(page) => page.lines.iter().for_each(|line| println!("{}", line.sop_instance)),
+        Reply::Verified(page) => page.lines.iter().for_each(|line| say!("{}", line.sop_instance)),
         Reply::Audit(lines) => {
             for line in lines {
                 let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
                 let detail = line.detail.as_ref().map(Confidential::reveal).unwrap_or_default();
-                println!(
+                say!(
                     "{:>6}  {}  {:<22} {:<20} {transfer}  {detail}",
-                    line.number, line.at, line.actor, line.action
+                    line.number,
+                    line.at,
+                    line.actor,
+                    line.action
                 );
             }
         }
-        Reply::Changed(change) => println!("{change}"),
-        Reply::Done => println!("Done."),
+        Reply::Changed(change) => say!("{change}"),
+        Reply::Done => say!("Done."),
     }
 }
 
 fn status(status: &Status) {
-    println!("{} ({}, URA {}), version {}", status.name, status.organisation, status.ura, status.version);
-    println!("  DICOM      {} on {}", status.ae_title, status.dicom_address);
+    say!("{} ({}, URA {}), version {}", status.name, status.organisation, status.ura, status.version);
+    say!("  DICOM      {} on {}", status.ae_title, status.dicom_address);
     let portal = status.portal.trouble.as_deref().unwrap_or("answers");
-    println!("  portal     {}: {portal}; {} addressees", status.portal.url, status.portal.addressees);
+    say!("  portal     {}: {portal}; {} addressees", status.portal.url, status.portal.addressees);
     let pacs = status.pacs.trouble.as_deref().unwrap_or("no trouble known");
-    println!("  PACS       {} at {}: {pacs}", status.pacs.ae_title, status.pacs.address);
-    println!(
+    say!("  PACS       {} at {}: {pacs}", status.pacs.ae_title, status.pacs.address);
+    say!(
         "  waiting    {} studies to send, {} under way, {} to import, {} held",
-        status.studies_waiting, status.outbound_open, status.inbox_waiting, status.held
+        status.studies_waiting,
+        status.outbound_open,
+        status.inbox_waiting,
+        status.held
     );
-    println!(
+    say!(
         "  disk       {} MiB free{}",
         status.free_bytes / (1024 * 1024),
         if status.is_full { ": FULL, intake refused" } else { "" }
     );
     if status.damaged > 0 {
-        println!(
+        say!(
             "  DAMAGED    {} instances cannot be read back: ask the PACS to send them again",
             status.damaged
         );
     }
-    println!("  start-up   {}", status.recovery);
+    say!("  start-up   {}", status.recovery);
 }
 
 fn study(line: &StudyLine) {
-    println!(
+    say!(
         "{:>5}  {}  {}  {} instances, {:.1} MB  {}",
         line.study.0,
         who(&line.patient),
@@ -96,22 +102,18 @@ fn addressee(addressee: &Addressee) {
     };
     let department = addressee.department.as_deref().unwrap_or("(whole organisation)");
     let place = addressee.place.as_deref().unwrap_or("?");
-    println!(
-        "{:<32} {} - {department}, {place}{reception}",
-        addressee.id.to_string(),
-        addressee.organisation
-    );
+    say!("{:<32} {} - {department}, {place}{reception}", addressee.id.to_string(), addressee.organisation);
 }
 
 fn check(check: &Check) {
     study(&check.study);
     addressee(&check.addressee);
-    println!(
+    say!(
         "certified as {}, key {}",
         check.certified_name.as_deref().unwrap_or("-"),
         check.key_thumbprint.as_deref().unwrap_or("-")
     );
-    println!("to confirm: {:?}", check.flags);
+    say!("to confirm: {:?}", check.flags);
 }
 
 fn transfer(line: &TransferLine) {
@@ -127,7 +129,7 @@ fn transfer(line: &TransferLine) {
         },
     );
     let patient = line.patient.as_ref().map_or_else(|| "-".to_owned(), who);
-    println!(
+    say!(
         "{}  {partner}  {patient}  {}{}",
         line.transfer,
         if line.urgent { "URGENT  " } else { "" },
@@ -137,18 +139,18 @@ fn transfer(line: &TransferLine) {
 
 fn detail(detail: &TransferDetail) {
     transfer(&detail.line);
-    println!("  {} instances, {:.1} MB", detail.instances, megabytes(detail.size_bytes));
+    say!("  {} instances, {:.1} MB", detail.instances, megabytes(detail.size_bytes));
     if let Some(note) = &detail.note {
-        println!("  note: {}", note.reveal());
+        say!("  note: {}", note.reveal());
     }
     if let Some(by) = &detail.requested_by {
-        println!("  sent by {by}");
+        say!("  sent by {by}");
     }
     for receipt in &detail.receipts {
-        println!("  receipt {:?} at {}: {} of {}", receipt.stage, receipt.at, receipt.stored, receipt.of);
+        say!("  receipt {:?} at {}: {} of {}", receipt.stage, receipt.at, receipt.stored, receipt.of);
     }
     for refused in &detail.refused {
-        println!("  instance {} refused with status {:04X}H", refused.position, refused.status);
+        say!("  instance {} refused with status {:04X}H", refused.position, refused.status);
     }
 }
 
