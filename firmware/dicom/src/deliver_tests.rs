@@ -1,3 +1,5 @@
+//! The storage SCU against a scripted peer: statuses, refused contexts, and never a last fragment on error.
+
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test that sees anything else has failed")]
 
 use std::collections::VecDeque;

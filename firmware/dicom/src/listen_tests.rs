@@ -1,3 +1,5 @@
+//! The acceptor over loopback: who is let in, who is turned away with which reason, and how it stops.
+
 use bytes::Bytes;
 use tokio::sync::oneshot;
 

@@ -1,3 +1,5 @@
+//! Presentation contexts and user information, as a table.
+
 use dicom_ul::pdu::{UserIdentity, UserIdentityType};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! P-DATA in every shape a peer may choose, at constant memory; control PDUs within their cap.
+
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test that sees anything else has failed")]
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The storage SCP: split commands, refusals in the middle, aborts, and no instance without its end.
+
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

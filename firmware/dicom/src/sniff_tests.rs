@@ -1,3 +1,5 @@
+//! What is read from the beginning of a data set, in every encoding, and from broken ones.
+
 use std::io::Write;
 
 use dicom_dictionary_std::uids;
