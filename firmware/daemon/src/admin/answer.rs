@@ -232,7 +232,11 @@ impl Desk {
             page.extend(shown.filter(|row| !lines::is_study(&row.state)));
         }
         page.truncate(wanted);
-        Ok(Reply::Transfers(page.iter().map(lines::transfer_line).collect()))
+        let mut found = Vec::with_capacity(page.len());
+        for row in page {
+            found.push(lines::transfer_line(&self.road, &row).await.map_err(storage)?);
+        }
+        Ok(Reply::Transfers(found))
     }
 
     async fn transfer_detail(&self, transfer: TransferId) -> Answer {

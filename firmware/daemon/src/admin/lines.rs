@@ -5,8 +5,8 @@ use beeldbox_custody::{
 };
 use beeldbox_dicom::DimseStatus;
 use beeldbox_protocol::admin::{
-    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StudyLine, StudyNumber,
-    TransferDetail, TransferLine, WaitCode, WhoCode,
+    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine,
+    StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -60,7 +60,16 @@ pub(super) fn study_line(row: &StudyRow) -> StudyLine {
     }
 }
 
-pub(super) fn transfer_line(row: &TransferRow) -> TransferLine {
+/// A transfer as a row of a list.
+pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
+    let mut line = bare_line(row);
+    if proof_of(line.situation.state).is_some() {
+        prove(&mut line.situation, &receipt_lines(road, row).await?);
+    }
+    Ok(line)
+}
+
+fn bare_line(row: &TransferRow) -> TransferLine {
     let confidential = row.confidential.as_ref();
     TransferLine {
         transfer: row.id,
@@ -70,6 +79,25 @@ pub(super) fn transfer_line(row: &TransferRow) -> TransferLine {
         urgent: row.urgent,
         created_at: row.created_at,
         situation: situation(row),
+    }
+}
+
+/// The receipt that a state stands on, where the state itself does not keep its numbers.
+fn proof_of(state: StateCode) -> Option<ReceiptStage> {
+    if state == StateCode::Fetched {
+        Some(ReceiptStage::InCustody)
+    } else if state == StateCode::Reported {
+        Some(ReceiptStage::InPacs)
+    } else {
+        None
+    }
+}
+
+/// How many images are proven to be there: a part must not look like the whole.
+fn prove(situation: &mut Situation, receipts: &[ReceiptLine]) {
+    let proof = proof_of(situation.state);
+    if let Some(receipt) = receipts.iter().find(|receipt| Some(receipt.stage) == proof) {
+        (situation.done, situation.of) = (receipt.stored, receipt.of);
     }
 }
 
@@ -123,7 +151,7 @@ pub(super) fn situation(row: &TransferRow) -> Situation {
     situation
 }
 
-fn plain(state: beeldbox_protocol::admin::StateCode, since: Timestamp, who: WhoCode) -> Situation {
+fn plain(state: StateCode, since: Timestamp, who: WhoCode) -> Situation {
     Situation {
         state,
         since,
@@ -198,19 +226,19 @@ fn inbound(situation: &mut Situation, state: &InboundState) {
 
 pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<TransferDetail, CustodyError> {
     let confidential: TransferConfidential = row.confidential.clone().unwrap_or_default();
-    let mut receipts = Vec::new();
-    for receipt in road.custody.receipts(row.id).await? {
-        receipts.extend(receipt_line(&receipt.jws, receipt.stage));
-    }
+    let receipts = read_receipts(road, row).await?;
     let instances: u32 = confidential.summaries.iter().map(|summary| summary.instances).sum();
     let size_bytes: u64 = confidential.summaries.iter().map(|summary| summary.size_bytes).sum();
     let refused = refused_instances(road, row, &receipts).await?;
+    let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
+    let mut line = bare_line(row);
+    prove(&mut line.situation, &receipts);
     Ok(TransferDetail {
-        line: transfer_line(row),
+        line,
         note: filled(confidential.note),
         reply_contact: filled(confidential.reply_contact),
         requested_by: (!confidential.requested_by.is_empty()).then_some(confidential.requested_by),
-        receipts: receipts.into_iter().map(|(line, _)| line).collect(),
+        receipts,
         instances,
         size_bytes,
         refused,
@@ -219,6 +247,18 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
 
 fn filled(text: Confidential) -> Option<Confidential> {
     (!text.is_empty()).then_some(text)
+}
+
+async fn receipt_lines(road: &Road, row: &TransferRow) -> Result<Vec<ReceiptLine>, CustodyError> {
+    Ok(read_receipts(road, row).await?.into_iter().map(|(line, _)| line).collect())
+}
+
+async fn read_receipts(
+    road: &Road,
+    row: &TransferRow,
+) -> Result<Vec<(ReceiptLine, Vec<RefusedInstance>)>, CustodyError> {
+    let rows = road.custody.receipts(row.id).await?;
+    Ok(rows.iter().filter_map(|receipt| receipt_line(&receipt.jws, receipt.stage)).collect())
 }
 
 /// A receipt that stands in the ledger was verified before it was written there, or is our own.
@@ -253,4 +293,28 @@ pub(super) fn thumbprint(id: &Digest) -> String {
     let text = id.to_string();
     let groups: Vec<&str> = (0..5).map(|group| &text[group * 4..group * 4 + 4]).collect();
     groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(stage: ReceiptStage, stored: u32) -> ReceiptLine {
+        ReceiptLine { stage, at: Timestamp::UNIX_EPOCH, stored, of: 21, verified: true }
+    }
+
+    #[test]
+    fn a_state_that_stands_on_a_receipt_says_how_many_it_proves() {
+        let receipts = [receipt(ReceiptStage::InCustody, 21), receipt(ReceiptStage::InPacs, 20)];
+        for (state, counts) in [
+            (StateCode::Fetched, (21, 21)),
+            (StateCode::Reported, (20, 21)),
+            // Proves nothing about images.
+            (StateCode::Accepted, (0, 0)),
+        ] {
+            let mut situation = plain(state, Timestamp::UNIX_EPOCH, WhoCode::Nobody);
+            prove(&mut situation, &receipts);
+            assert_eq!((situation.done, situation.of), counts, "{state:?}");
+        }
+    }
 }
