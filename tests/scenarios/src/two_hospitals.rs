@@ -155,6 +155,27 @@ impl TwoHospitals {
         self.place.folder(name).expect("a folder")
     }
 
+    /// Starts a box again that was taken down, and waits until it answers.
+    pub async fn bring_up(&self, at: At) {
+        self.hospital(at).daemon.bring_up();
+        self.until_it_listens(at).await;
+    }
+
+    /// Ends a box with SIGKILL, and waits until it was started again and answers.
+    pub async fn kill(&self, at: At) {
+        self.hospital(at).daemon.take_down().await.expect("it can be ended");
+        self.bring_up(at).await;
+    }
+
+    async fn until_it_listens(&self, at: At) {
+        let hospital = self.hospital(at);
+        self.until(&format!("the box of {at:?} listens"), async || {
+            tokio::net::TcpStream::connect(&hospital.dicom).await.is_ok()
+                && hospital.desk().ask_once(Question::Status).await.is_ok()
+        })
+        .await;
+    }
+
     /// The folder with everything.
     pub fn root(&self) -> &Path {
         self.folder.as_ref().map(TempDir::path).expect("the folder lives as long as the story")
