@@ -9,39 +9,39 @@
 //!                                    └── live: one long question for everyone, "changed" to every open page
 //! ```
 
-/// Who may sign in.
+// Who may sign in.
 pub mod accounts;
-/// Style sheet and scripts.
+// Style sheet and scripts.
 mod assets;
-/// The way to the daemon.
+// The way to the daemon.
 pub mod box_client;
-/// The certificate of the pages.
+// The certificate of the pages.
 pub mod certificate;
-/// Headers of every answer.
+// Headers of every answer.
 mod headers;
-/// Every text, in both languages.
+// Every text, in both languages.
 pub mod lang;
-/// Pages follow the box.
+// Pages follow the box.
 mod live;
-/// Requests that other sites forged are refused.
+// Requests that other sites forged are refused.
 mod origin;
-/// The pages themselves.
+// The pages themselves.
 mod pages;
-/// Bytes that cannot be guessed.
+// Bytes that cannot be guessed.
 mod random;
-/// Serves the pages until told to stop.
+// Serves the pages until told to stop.
 pub mod serve;
-/// Who is signed in.
+// Who is signed in.
 mod session;
-/// What is settled before the start.
+// What is settled before the start.
 pub mod settings;
-/// The pages as one service.
+// The pages as one service.
 pub mod site;
-/// Files that only this program may read.
+// Files that only this program may read.
 mod state_dir;
-/// Guessing passwords gets slow.
+// Guessing passwords gets slow.
 mod throttle;
-/// How things look.
+// How things look.
 mod view;
-/// What a handler is given: who asks, in which language, and the way to the daemon.
+// What a handler is given: who asks, in which language, and the way to the daemon.
 mod visit;

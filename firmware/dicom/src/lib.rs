@@ -15,29 +15,29 @@
 //!
 //! What peers may rely on is in `CONFORMANCE.md`.
 
-/// Opening associations: what requestors share.
+// Opening associations: what requestors share.
 mod associate;
-/// Storage SCU.
+// Storage SCU.
 mod deliver;
-/// Command sets.
+// Command sets.
 mod dimse;
-/// Verification SCU.
+// Verification SCU.
 mod echo;
-/// What an instance says about itself.
+// What an instance says about itself.
 mod instance;
-/// Who takes instances into custody.
+// Who takes instances into custody.
 mod intake;
-/// Accepting connections, limits, stopping.
+// Accepting connections, limits, stopping.
 mod listen;
-/// Presentation contexts and peers we accept, with the reason of each refusal.
+// Presentation contexts and peers we accept, with the reason of each refusal.
 mod negotiate;
-/// PDUs over a stream.
+// PDUs over a stream.
 mod pdu;
-/// Storage SCP and verification SCP.
+// Storage SCP and verification SCP.
 mod receive;
-/// Reading a few attributes from the beginning of a data set.
+// Reading a few attributes from the beginning of a data set.
 mod sniff;
-/// DIMSE status codes.
+// DIMSE status codes.
 mod status;
 
 pub use associate::{AssociateError, AssociationLimits, PeerNode};

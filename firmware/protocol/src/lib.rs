@@ -4,13 +4,13 @@
 //! arguments, so every function can be tested as a table and implemented by another team from the documents
 //! (`ENVELOPE.md` for the sealed formats, `PORTAL.md` for the portal's interface).
 
-/// Questions and answers between `beeldboxd` and its front ends.
+// Questions and answers between `beeldboxd` and its front ends.
 pub mod admin;
-/// What a study says about a person, in types that do not print.
+// What a study says about a person, in types that do not print.
 pub mod clinical;
-/// The sealed formats: packs, letters, receipts, and who may be believed.
+// The sealed formats: packs, letters, receipts, and who may be believed.
 pub mod envelope;
-/// Names: AE title, UIDs, URA, BSN, transfer id, digest.
+// Names: AE title, UIDs, URA, BSN, transfer id, digest.
 pub mod ident;
-/// What box and portal say to each other.
+// What box and portal say to each other.
 pub mod portal;

@@ -3,7 +3,7 @@
 //! Knows nothing of transfers or patients. Each module is one area; clock, network, updates and health get theirs when
 //! the appliance is built.
 
-/// Where log lines go.
+// Where log lines go.
 pub mod journal;
-/// What systemd is told.
+// What systemd is told.
 pub mod service;

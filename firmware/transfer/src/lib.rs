@@ -10,45 +10,45 @@
 //! carry the steps out: each takes what is due from the ledger, does one unit, and commits the move. A crash at any
 //! moment leaves a state from which the same worker goes on. Nothing here knows SQL, systemd or HTML.
 
-/// From a study to one verified recipient.
+// From a study to one verified recipient.
 pub mod address;
-/// When a study is complete.
+// When a study is complete.
 pub mod close;
-/// From the ledger's words to the codes that others know.
+// From the ledger's words to the codes that others know.
 pub mod codes;
-/// Instances to the PACS.
+// Instances to the PACS.
 pub mod deliver;
-/// The copy of the national directory.
+// The copy of the national directory.
 pub mod directory;
-/// What the machines ask for besides a new state.
+// What the machines ask for besides a new state.
 pub mod effect;
-/// Keys, then bytes.
+// Keys, then bytes.
 pub mod erase;
-/// Letter and parts, digests compared.
+// Letter and parts, digests compared.
 pub mod fetch;
-/// The inbound machine.
+// The inbound machine.
 pub mod inbound;
-/// What the portal tells: receipts, refusals, and transfers for us.
+// What the portal tells: receipts, refusals, and transfers for us.
 pub mod news;
-/// The letter opened, every frame authenticated.
+// The letter opened, every frame authenticated.
 pub mod open;
-/// The outbound machine.
+// The outbound machine.
 pub mod outbound;
-/// The only HTTP client.
+// The only HTTP client.
 pub mod portal_client;
-/// A transfer taken back.
+// A transfer taken back.
 pub mod recall;
-/// From an association to instances in custody.
+// From an association to instances in custody.
 pub mod receive;
-/// The patient confirmed.
+// The patient confirmed.
 pub mod reconcile;
-/// Receipts and refusals to the portal.
+// Receipts and refusals to the portal.
 pub mod report;
-/// What every worker holds.
+// What every worker holds.
 pub mod road;
-/// Parts, letter, commit.
+// Parts, letter, commit.
 pub mod send;
-/// The shape that all workers share.
+// The shape that all workers share.
 pub mod worker;
 
 use std::sync::Arc;

@@ -37,53 +37,53 @@ use crate::serve::Service;
 use crate::site::{Limits, Site};
 use crate::store::{Store, StoreError};
 
-/// What time it is.
+// What time it is.
 pub mod clock;
 
-/// The small certificate authority.
+// The small certificate authority.
 pub mod ca;
-/// An invented directory of care providers.
+// An invented directory of care providers.
 pub mod fictitious;
 
-/// Bad manners.
+// Bad manners.
 pub mod faults;
-/// What every handler shares, and the paths.
+// What every handler shares, and the paths.
 pub mod site;
 
-/// Connections and TLS.
+// Connections and TLS.
 mod serve;
 
-/// Who asks.
+// Who asks.
 mod identity;
-/// Saying no.
+// Saying no.
 mod refusal;
 
-/// What may change in a transfer.
+// What may change in a transfer.
 mod life_cycle;
-/// Expiry and erasing.
+// Expiry and erasing.
 mod sweep;
-/// `/fhir/Task`.
+// `/fhir/Task`.
 mod task_api;
-/// Transfers in the ledger.
+// Transfers in the ledger.
 mod tasks;
 
-/// Giving out bytes.
+// Giving out bytes.
 mod content;
-/// `/fhir/Binary`.
+// `/fhir/Binary`.
 mod letters;
-/// `/parts`.
+// `/parts`.
 mod parts;
 
-/// `/fhir/Organization` and the others.
+// `/fhir/Organization` and the others.
 mod directory;
-/// Enrolment.
+// Enrolment.
 mod est;
-/// Bundles.
+// Bundles.
 mod page;
 
-/// SQLite.
+// SQLite.
 mod ledger;
-/// The object store.
+// The object store.
 mod store;
 
 /// Name of the portal's own authority.

@@ -1,11 +1,11 @@
 //! What the stories in `tests/` share: two hospitals with the real programs, words for what people and machines do
 //! there, and one way to end. A verb that cannot do its work panics and tells the state of everything.
 
-/// How a story ends: counts per state, and what is in the PACS.
+// How a story ends: counts per state, and what is in the PACS.
 pub mod ending;
-/// Tools of others: DCMTK, Python's pydicom and pynetdicom, Orthanc.
+// Tools of others: DCMTK, Python's pydicom and pynetdicom, Orthanc.
 pub mod foreign;
-/// Certificates that a story needs and nobody should issue.
+// Certificates that a story needs and nobody should issue.
 pub mod forged;
-/// Two hospitals, a portal, and verbs.
+// Two hospitals, a portal, and verbs.
 pub mod two_hospitals;

@@ -1,22 +1,22 @@
 //! The pages: each asks the daemon, makes views of the answers, and fills a template.
 
-/// To whom, with which words.
+// To whom, with which words.
 pub mod choose;
-/// The last look before a send.
+// The last look before a send.
 pub mod confirm;
-/// Forms as they come in.
+// Forms as they come in.
 mod fields;
-/// What was received.
+// What was received.
 pub mod inbox;
-/// Importing, declining, trying again.
+// Importing, declining, trying again.
 pub mod inbox_acts;
-/// Signing in and out, language.
+// Signing in and out, language.
 pub mod login;
-/// Received studies that wait for an addressee.
+// Received studies that wait for an addressee.
 pub mod send;
-/// What was sent.
+// What was sent.
 pub mod sent;
-/// Taking back, trying again.
+// Taking back, trying again.
 pub mod sent_acts;
-/// How the box is.
+// How the box is.
 pub mod status;

@@ -2,25 +2,25 @@
 //!
 //! Templates print what stands in a view and decide nothing beyond "is it there".
 
-/// Amounts of data.
+// Amounts of data.
 pub mod bytes;
-/// Dates, times and spans.
+// Dates, times and spans.
 pub mod date;
-/// The frame around every page.
+// The frame around every page.
 pub mod frame;
-/// Small drawings.
+// Small drawings.
 pub mod icon;
-/// Who the images are of: the one component that may say so.
+// Who the images are of: the one component that may say so.
 pub mod patient;
-/// What went wrong.
+// What went wrong.
 pub mod problem;
-/// Who can be addressed, and who sent.
+// Who can be addressed, and who sent.
 pub mod recipient;
-/// Where a transfer is, what it waits for, who can act.
+// Where a transfer is, what it waits for, who can act.
 pub mod state;
-/// What a study is.
+// What a study is.
 pub mod study;
-/// Text from outside, made harmless to the eye.
+// Text from outside, made harmless to the eye.
 pub mod text;
-/// A transfer as a row.
+// A transfer as a row.
 pub mod transfer;

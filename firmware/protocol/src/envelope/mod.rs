@@ -9,17 +9,17 @@
 //! A study is encrypted exactly once, as it arrives ([`pack`]). Choosing an addressee seals a small [`letter`] that
 //! carries the pack keys; bulk data is never touched again. `ENVELOPE.md` writes all of it up byte by byte.
 
-/// Signed texts.
+// Signed texts.
 pub mod jws;
-/// Keys: wiped when dropped, never printed.
+// Keys: wiped when dropped, never printed.
 pub mod keys;
-/// The letter: says what the images are and carries the keys.
+// The letter: says what the images are and carries the keys.
 pub mod letter;
-/// Packs, frames and chunks: bulk data under AES-256-GCM.
+// Packs, frames and chunks: bulk data under AES-256-GCM.
 pub mod pack;
-/// Receipts: what the other side has proven.
+// Receipts: what the other side has proven.
 pub mod receipt;
-/// Recipient keys and the statements that make others believe them.
+// Recipient keys and the statements that make others believe them.
 pub mod recipient;
-/// Whose key is it: certificates of organisations.
+// Whose key is it: certificates of organisations.
 pub mod trust;

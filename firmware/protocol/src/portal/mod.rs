@@ -4,11 +4,11 @@
 //! and nothing about a patient. Reading is tolerant (unknown fields are ignored, unknown codes are kept as text);
 //! what is read becomes a checked type ([`task::TransferNotice`], [`directory::Directory`]) before anybody acts on it.
 
-/// Organisations and departments that can be addressed.
+// Organisations and departments that can be addressed.
 pub mod directory;
-/// FHIR R4 resources, as tolerant structs.
+// FHIR R4 resources, as tolerant structs.
 pub mod fhir;
-/// A transfer as the portal tells it.
+// A transfer as the portal tells it.
 pub mod task;
 
 use data_encoding::BASE64;
