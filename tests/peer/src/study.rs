@@ -31,6 +31,8 @@ pub struct StudySpec {
     pub born: String,
     /// Patient's Sex.
     pub sex: String,
+    /// Patient ID: the hospital's own number.
+    pub number: String,
     /// The citizen service number, among the other patient IDs.
     pub bsn: String,
     /// What kind of slices.
@@ -77,6 +79,7 @@ impl Default for StudySpec {
             patient: "Vries^Annemarie^^de".to_owned(),
             born: "19580317".to_owned(),
             sex: "F".to_owned(),
+            number: "4310001".to_owned(),
             bsn: "999990019".to_owned(),
             modality: Modality::Ct,
             description: "CT thorax met contrast".to_owned(),
@@ -274,7 +277,7 @@ fn general(set: &mut DataSet, spec: &StudySpec, class: &str, instance: &str, mod
 
 fn patient(set: &mut DataSet, spec: &StudySpec) {
     set.text(0x0010, 0x0010, "PN", &spec.patient);
-    set.text(0x0010, 0x0020, "LO", &format!("{:07}", 4_310_000 + spec.seed % 10_000));
+    set.text(0x0010, 0x0020, "LO", &spec.number);
     set.text(0x0010, 0x0021, "LO", "ZIEKENHUIS NOORD");
     set.text(0x0010, 0x0030, "DA", &spec.born);
     set.text(0x0010, 0x0040, "CS", &spec.sex);

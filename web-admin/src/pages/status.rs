@@ -151,14 +151,11 @@ fn certificates(status: &Status, now: Timestamp, words: Words) -> Tile {
 }
 
 fn work(status: &Status, words: Words) -> Tile {
-    let counts = [
+    let mut lines = vec![
         words.n("frame.waiting-studies", status.studies_waiting.into()),
         words.n("frame.open-sent", status.outbound_open.into()),
         words.n("frame.waiting-inbox", status.inbox_waiting.into()),
     ];
-    let [studies, sent, inbox] = &counts;
-    let mut lines =
-        vec![words.fill("status.work-line", &[("studies", studies), ("sent", sent), ("inbox", inbox)])];
     if status.held > 0 {
         lines.push(words.n("status.held", status.held.into()));
     }
@@ -177,12 +174,15 @@ fn this_box(status: &Status, now: Timestamp, words: Words) -> Tile {
     let about: Vec<(&str, &str)> = about.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let receives = [("ae", clean(&status.ae_title)), ("address", clean(&status.dicom_address))];
     let receives: Vec<(&str, &str)> = receives.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    // The daemon's own words, in English: shown only if a start had something to put right.
+    let did_something = status.recovery.bytes().any(|b| matches!(b, b'1'..=b'9'));
+    let recovery = did_something.then(|| join(&words.t("status.recovery"), Some(&status.recovery)));
     Tile {
         id: "box",
         title: words.t("status.box"),
         is_well: true,
         lines: vec![words.fill("status.box-line", &about), words.fill("status.box-receives", &receives)],
-        technical: Some(join(&words.t("status.recovery"), Some(&status.recovery))),
+        technical: recovery,
     }
 }
 
