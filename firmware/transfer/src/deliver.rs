@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::fetch::sign_receipt;
 use crate::inbound::InboundEvent;
 use crate::portal_client::Disposition;
-use crate::road::{Road, StepError, retry};
+use crate::road::{Road, SigningCertificateExpired, StepError, retry};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, until_due};
 
@@ -63,6 +63,8 @@ enum DeliverError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Step(#[from] StepError),
+    #[error(transparent)]
+    Signer(#[from] SigningCertificateExpired),
     #[error("the row lacks what its state needs")]
     Incomplete,
     #[error("asked to stop")]
@@ -93,6 +95,7 @@ impl Deliverer {
             DeliverError::PacsBusy => retry(WaitReason::PacsBusy),
             DeliverError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
             DeliverError::Step(step) => return self.road.step_failed(row, step).await,
+            DeliverError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
             DeliverError::Incomplete => Disposition::Hold(HoldReason::LetterUnreadable),
         };
         self.road.note_pacs::<(), _>(&Err(failure_text(&failure)));
@@ -301,6 +304,7 @@ async fn finish(road: &Road, row: &TransferRow, delivery: &Delivery) -> Result<(
     } else {
         info!(transfer = %row.id, stored, of, "every instance is in the PACS");
     }
+    road.check_signer()?;
     let receipt = sign_receipt(road, row, ReceiptStage::InPacs, stored, of, refused)?;
     let audit = AuditRecord {
         at: road.now(),

@@ -25,7 +25,7 @@ use tracing::{error, warn};
 use crate::inbound::InboundEvent;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
-use crate::road::{Road, StepError};
+use crate::road::{Road, SigningCertificateExpired, StepError};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, until_due};
 
@@ -51,6 +51,8 @@ enum FetchError {
     Read(#[from] ReadError),
     #[error("what arrived is not what the letter lists")]
     Differs,
+    #[error(transparent)]
+    Signer(#[from] SigningCertificateExpired),
     #[error("the row lacks what its state needs")]
     Incomplete,
     #[error("asked to stop")]
@@ -92,6 +94,7 @@ impl Fetcher {
             FetchError::Letter(LetterError::Expired) => return self.expire(row).await,
             FetchError::Letter(letter) => Disposition::Hold(hold_reason(letter)),
             FetchError::Read(_) | FetchError::Differs => Disposition::Hold(HoldReason::DigestMismatch),
+            FetchError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
             FetchError::Incomplete => Disposition::Hold(HoldReason::LetterUnreadable),
         };
         warn!(transfer = %row.id, error = %chain(&failure), "fetching did not succeed");
@@ -258,6 +261,7 @@ async fn authenticate(road: &Road, row: &TransferRow, collection: CollectionId) 
             }
         }
     }
+    road.check_signer()?;
     let receipt = sign_receipt(road, row, ReceiptStage::InCustody, count, count, Vec::new())?;
     let audit = AuditRecord {
         at: road.now(),

@@ -106,6 +106,11 @@ pub enum StepError {
     Custody(#[from] CustodyError),
 }
 
+/// Nobody would believe what we sign.
+#[derive(Debug, thiserror::Error)]
+#[error("the signing certificate of this organisation has expired")]
+pub struct SigningCertificateExpired;
+
 impl Road {
     /// Puts the parts together.
     pub fn new(parts: RoadParts) -> Self {
@@ -122,6 +127,15 @@ impl Road {
         let mut bytes = [0; N];
         self.random.fill(&mut bytes).expect("the random source of the box works");
         bytes
+    }
+
+    /// Whether others would believe what we sign now. Asked before a letter or a receipt is signed: what was sent under
+    /// an expired certificate would be held at the other side, where nobody can renew it.
+    ///
+    /// # Errors
+    /// If our signing certificate has expired.
+    pub fn check_signer(&self) -> Result<(), SigningCertificateExpired> {
+        if self.now() > self.signer.not_after() { Err(SigningCertificateExpired) } else { Ok(()) }
     }
 
     /// Takes a step of an outbound transfer. Gives the new state, or nothing if the event brought nothing new.

@@ -31,7 +31,7 @@ use tracing::{error, warn};
 use crate::address::{AddressError, endpoint_of, look_up};
 use crate::outbound::OutboundEvent;
 use crate::portal_client::{Disposition, PortalError};
-use crate::road::{Road, StepError, after, retry};
+use crate::road::{Road, SigningCertificateExpired, StepError, after, retry};
 use crate::worker::{Worked, Worker, until_due};
 
 /// Parts under way at once. Four hide the round trip on a line of 100 Mbit/s and 50 ms; 4 × 8 MiB bounds the memory.
@@ -62,6 +62,8 @@ enum SendError {
     Letter(#[source] LetterError),
     #[error("the partner has another key than before")]
     KeyChanged,
+    #[error(transparent)]
+    Signer(#[from] SigningCertificateExpired),
     #[error("sealed bytes cannot be read back")]
     Read(#[from] ReadError),
     #[error("the row lacks what its state needs")]
@@ -90,6 +92,7 @@ impl Sender {
             SendError::Portal(portal) => portal.disposition(),
             SendError::Step(step) => return self.road.step_failed(row, step).await,
             SendError::KeyChanged => Disposition::Hold(HoldReason::RecipientKeyChanged),
+            SendError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
             SendError::Address(address) => match address {
                 AddressError::NotVerified(TrustError::Expired) => {
                     Disposition::Hold(HoldReason::CertificateExpired)
@@ -174,6 +177,7 @@ async fn freeze(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     let (Some(collection), Some(snapshot)) = (row.collection, &row.addressee) else {
         return Err(SendError::Incomplete);
     };
+    road.check_signer()?;
     let (addressee, recipient) = look_up(road, &snapshot.id).map_err(SendError::Address)?;
     let endpoint = endpoint_of(&addressee);
     let key_id = recipient.key_id().to_string();
