@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use beeldbox_portal::ca::{Ca, Validity};
 use beeldbox_portal::CA_NAME;
+use beeldbox_portal::ca::{Ca, Validity};
 use beeldbox_protocol::envelope::jws::OrganisationSigner;
 use beeldbox_protocol::envelope::recipient::RecipientIdentity;
 use beeldbox_protocol::portal::directory::BOX_CONNECTION;
@@ -13,7 +13,8 @@ use beeldbox_protocol::portal::fhir::RECIPIENT_KEY_EXTENSION;
 use beeldbox_transfer::portal_client::PortalClient;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    CertificateParams, DnType, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+    CertificateParams, DnType, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    date_time_ymd,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -76,10 +77,12 @@ impl TwoHospitals {
     pub fn portal_as(&self, at: At) -> PortalClient {
         let folder = self.folder_of(at);
         let mut roots = rustls::RootCertStore::empty();
-        let authority = CertificateDer::from_pem_file(folder.join("portal-authority.pem")).expect("the authority");
+        let authority =
+            CertificateDer::from_pem_file(folder.join("portal-authority.pem")).expect("the authority");
         roots.add(authority).expect("the authority");
         let chain = vec![
-            CertificateDer::from_pem_file(folder.join("credentials/tls-certificate.pem")).expect("its certificate"),
+            CertificateDer::from_pem_file(folder.join("credentials/tls-certificate.pem"))
+                .expect("its certificate"),
         ];
         let key = PrivateKeyDer::from_pem_file(folder.join("credentials/tls-key.pem")).expect("its key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -149,7 +152,8 @@ fn signing_params(ura: &str, name: &str, first_year: i32, last_year: i32) -> Cer
 
 fn signer_in(folder: &Path) -> OrganisationSigner {
     let key = PrivatePkcs8KeyDer::from_pem_file(folder.join("signing-key.pem")).expect("its key");
-    let chain = CertificateDer::from_pem_file(folder.join("signing-certificate.pem")).expect("its certificate");
+    let chain =
+        CertificateDer::from_pem_file(folder.join("signing-certificate.pem")).expect("its certificate");
     OrganisationSigner::new(key.secret_pkcs8_der(), vec![chain]).expect("its signer")
 }
 

@@ -43,6 +43,29 @@ async fn an_expired_signing_certificate_holds_the_transfer_and_not_the_intake() 
     held_until_put_right(&story, || story.new_signing_certificate(At::Noord, 2020, 2040)).await;
 }
 
+#[tokio::test]
+async fn receipts_are_not_signed_with_an_expired_certificate() {
+    let story = TwoHospitals::start().await;
+    let zuid = &story.demo.zuid.daemon;
+    zuid.take_down().await.expect("it can be ended");
+    story.new_signing_certificate(At::Zuid, 2020, 2024);
+    story.bring_up(At::Zuid).await;
+    let study = story.a_study(1, 10);
+    let transfer = story.send(&study).await;
+    let held = story.until_state(At::Zuid, transfer, StateCode::Held).await;
+    story.check("why it is held", held.line.situation.hold, Some(HoldCode::CertificateExpired));
+    story.check("who can act", held.line.situation.who, WhoCode::Administrator);
+    story.is_so("noord: accepted 1 | zuid: held 1", &[], Repeats::Never).await;
+
+    zuid.take_down().await.expect("it can be ended");
+    story.new_signing_certificate(At::Zuid, 2020, 2040);
+    story.bring_up(At::Zuid).await;
+    story.resume(At::Zuid, transfer).await;
+    story.import(transfer).await;
+    story.until_delivered(transfer).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
 /// A study is received, addressed and held; after the repair it goes on.
 async fn held_until_put_right(story: &TwoHospitals, repair: impl FnOnce()) {
     let study = story.a_study(1, 10);
@@ -52,7 +75,10 @@ async fn held_until_put_right(story: &TwoHospitals, repair: impl FnOnce()) {
     story.check("who can act", held.line.situation.who, WhoCode::Administrator);
     let status = story.status(At::Noord).await;
     story.check("held transfers in status", status.held, 1);
-    println!("status: portal {:?}, certificates until {:?}", status.portal.trouble, status.certificates_valid_until);
+    println!(
+        "status: portal {:?}, certificates until {:?}",
+        status.portal.trouble, status.certificates_valid_until
+    );
     // The PACS can go on sending.
     let another = story.a_study(2, 3);
     story.receive(&another).await;

@@ -25,7 +25,10 @@ const NOT_BY_STORESCU: [(&str, &str); 8] = [
     ("no_meta_group_length.dcm", "no SOP class in the data set"),
     ("priv_SQ.dcm", "no SOP class in the data set"),
     ("rtdose_rle.dcm", "its UIDs have the VR UN: DCMTK takes the number of their first byte for a UID"),
-    ("rtdose_rle_1frame.dcm", "its UIDs have the VR UN: DCMTK takes the number of their first byte for a UID"),
+    (
+        "rtdose_rle_1frame.dcm",
+        "its UIDs have the VR UN: DCMTK takes the number of their first byte for a UID",
+    ),
     ("rtplan_truncated.dcm", "the data set ends too early for DCMTK's reader"),
 ];
 
@@ -100,7 +103,12 @@ async fn what_dcmsend_sends_arrives_as_it_was_received() {
     let told = said(&output);
     // The same files fail as with storescu. The two with UIDs of VR UN dcmsend sends all the same, as SOP class "31";
     // the box sees that this is not what the data set says.
-    for line in ["sent to the peer       : 146", "NOT sent to the peer   : 6", "status SUCCESS  : 144", "status ERROR    : 2"] {
+    for line in [
+        "sent to the peer       : 146",
+        "NOT sent to the peer   : 6",
+        "status SUCCESS  : 144",
+        "status ERROR    : 2",
+    ] {
         assert!(told.contains(line), "no line \"{line}\"\n{told}");
     }
     assert_eq!(told.matches("(Error: DataSetDoesNotMatchSOPClass)").count(), 2, "{told}");
@@ -160,7 +168,10 @@ fn send(program: &Path, words: &[&str], address: &str, files: &[Part10File]) -> 
 /// Names of files that `storescu` says it passes over.
 fn ignored(said: &str) -> Vec<String> {
     let name = |line: &str| {
-        let path = line.split_once("missing SOP class (or instance) in file: ")?.1.strip_suffix(", ignoring file")?;
+        let path = line
+            .split_once("missing SOP class (or instance) in file: ")?
+            .1
+            .strip_suffix(", ignoring file")?;
         Some(Path::new(path).file_name()?.to_str()?.to_owned())
     };
     said.lines().filter_map(name).collect()
@@ -189,8 +200,11 @@ impl Reference {
     fn stop(mut self) -> Vec<Print> {
         self.program.kill().expect("it runs");
         self.program.wait().expect("it was killed");
-        let mut prints: Vec<Print> =
-            part10::find(std::slice::from_ref(&self.folder)).expect("its files").iter().map(print_of).collect();
+        let mut prints: Vec<Print> = part10::find(std::slice::from_ref(&self.folder))
+            .expect("its files")
+            .iter()
+            .map(print_of)
+            .collect();
         prints.sort();
         prints.dedup();
         prints

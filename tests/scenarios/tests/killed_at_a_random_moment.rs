@@ -50,7 +50,9 @@ async fn a_study_arrives_whoever_is_killed_and_whenever() {
 
     let count = arrived_transfers(&story).await;
     let studies: Vec<&Study> = studies.iter().collect();
-    story.ends(&format!("noord: delivered {count} | zuid: reported {count}"), &studies, Repeats::SameBytes).await;
+    story
+        .ends(&format!("noord: delivered {count} | zuid: reported {count}"), &studies, Repeats::SameBytes)
+        .await;
 }
 
 /// What PACS and technicians do when something breaks: again.
@@ -69,7 +71,8 @@ async fn goes_through_somehow(story: &TwoHospitals, study: &Study) {
                     match story.try_to_address(line.study, ZUID).await {
                         Ok(_) => {}
                         // It was done, and only the answer was lost.
-                        Err(refusal) if matches!(refusal.code, RefusalCode::NotFound | RefusalCode::NotNow) => {}
+                        Err(refusal)
+                            if matches!(refusal.code, RefusalCode::NotFound | RefusalCode::NotNow) => {}
                         Err(refusal) => story.panic(&refusal.to_string()),
                     }
                 }

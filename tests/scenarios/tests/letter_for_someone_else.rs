@@ -31,9 +31,21 @@ async fn letters_for_someone_else_or_by_someone_else_are_held_by_name() {
     let stranger = self_signed(story.demo.noord.ura, "Ziekenhuis Noord");
 
     let letters = [
-        ("for a key that this box does not have", &noord, &zuid, &a_recipient_key(), HoldCode::LetterUnreadable),
+        (
+            "for a key that this box does not have",
+            &noord,
+            &zuid,
+            &a_recipient_key(),
+            HoldCode::LetterUnreadable,
+        ),
         // Another organisation claims the key of Zuid as its own, so that its letters can be opened nowhere else.
-        ("for another organisation, to the key of Zuid", &noord, &other, &key_of_zuid, HoldCode::LetterUnreadable),
+        (
+            "for another organisation, to the key of Zuid",
+            &noord,
+            &other,
+            &key_of_zuid,
+            HoldCode::LetterUnreadable,
+        ),
         ("in the name of Noord, by nobody", &stranger, &zuid, &key_of_zuid, HoldCode::SenderNotVerified),
     ];
     for (what, signer, addressee, key, why) in letters {
@@ -58,10 +70,12 @@ async fn lay(
     addressee: &OrganisationSigner,
     key: &RecipientIdentity,
 ) -> TransferId {
-    let anchor = CertificateDer::from_pem_file(story.root().join("national/authority.pem")).expect("the authority");
+    let anchor =
+        CertificateDer::from_pem_file(story.root().join("national/authority.pem")).expect("the authority");
     let anchors = TrustAnchors::new(&[anchor], &[]).expect("anchors");
     let statement = statement(addressee, key);
-    let recipient = RecipientVerified::verify(&statement, addressee.ura(), &anchors, now()).expect("its own statement");
+    let recipient =
+        RecipientVerified::verify(&statement, addressee.ura(), &anchors, now()).expect("its own statement");
     let mut id = [0; 16];
     id.copy_from_slice(&random()[..16]);
     let (transfer, pack) = (TransferId::from_random(id), PackId::from_random(id));
@@ -121,5 +135,10 @@ async fn lay(
 }
 
 fn party(signer: &OrganisationSigner) -> Party {
-    Party { ura: signer.ura().clone(), organisation: signer.name().to_owned(), department: None, addressee: None }
+    Party {
+        ura: signer.ura().clone(),
+        organisation: signer.name().to_owned(),
+        department: None,
+        addressee: None,
+    }
 }

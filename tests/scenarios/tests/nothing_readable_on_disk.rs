@@ -22,7 +22,13 @@ const GIVEN: &str = "Quirijntje";
 #[tokio::test]
 async fn nothing_about_the_patient_stands_on_a_disk_or_in_a_log() {
     let story = TwoHospitals::start().await;
-    let spec = |seed| StudySpec { slices: 20, size: 128, seed, patient: format!("{FAMILY}^{GIVEN}"), ..StudySpec::default() };
+    let spec = |seed| StudySpec {
+        slices: 20,
+        size: 128,
+        seed,
+        patient: format!("{FAMILY}^{GIVEN}"),
+        ..StudySpec::default()
+    };
     let (delivered, declined) = (story.a_study_of(&spec(7345)), story.a_study_of(&spec(7346)));
     story.goes_through(&delivered).await;
     let transfer = story.send(&declined).await;
@@ -39,10 +45,20 @@ async fn nothing_about_the_patient_stands_on_a_disk_or_in_a_log() {
 
     let mut search = Search::default();
     let spec = spec(7345);
-    search.words(&[FAMILY, GIVEN, &spec.bsn, "4317345", "4317346", NOTE, "mevrouw is ongerust", REPLY_CONTACT]);
+    search.words(&[
+        FAMILY,
+        GIVEN,
+        &spec.bsn,
+        "4317345",
+        "4317346",
+        NOTE,
+        "mevrouw is ongerust",
+        REPLY_CONTACT,
+    ]);
     // Words of the report, the study's description, birth date.
     search.words(&["Longparenchym", "Solide nodus", "verdacht voor", &spec.description, &spec.born]);
-    let pictures = delivered.files.iter().chain(&declined.files).map(|file| search.pictures(file)).sum::<usize>();
+    let pictures =
+        delivered.files.iter().chain(&declined.files).map(|file| search.pictures(file)).sum::<usize>();
     assert!(pictures > 100, "only {pictures} pieces of pictures to look for");
 
     for study in [&delivered, &declined] {
@@ -50,7 +66,10 @@ async fn nothing_about_the_patient_stands_on_a_disk_or_in_a_log() {
         let found = search.folder(folder);
         assert!(found.len() > study.files.len(), "the search does not find what is there: {found:?}");
     }
-    assert!(!search.folder(&story.hospital(At::Zuid).pacs.store).is_empty(), "the search finds nothing in the PACS");
+    assert!(
+        !search.folder(&story.hospital(At::Zuid).pacs.store).is_empty(),
+        "the search finds nothing in the PACS"
+    );
 
     let mut looked_at = 0;
     for folder in ["portal", "noord", "zuid", "log"].map(|name| story.root().join(name)) {
@@ -62,7 +81,9 @@ async fn nothing_about_the_patient_stands_on_a_disk_or_in_a_log() {
     for log in ["noord-box", "zuid-box", "portal"] {
         assert!(!story.log(log).contains(delivered.uid.as_str()), "a study's UID stands in the log {log}");
     }
-    story.ends("noord: declined 1, delivered 1 | zuid: declined 1, reported 1", &[&delivered], Repeats::Never).await;
+    story
+        .ends("noord: declined 1, delivered 1 | zuid: declined 1, reported 1", &[&delivered], Repeats::Never)
+        .await;
 }
 
 /// Shortest thing looked for: shorter ones stand everywhere by chance.
@@ -133,7 +154,8 @@ impl Search {
                     continue;
                 }
                 let rest = &content[at..];
-                let Some(needles) = rest.first_chunk::<SHORTEST>().and_then(|first| self.needles.get(first)) else {
+                let Some(needles) = rest.first_chunk::<SHORTEST>().and_then(|first| self.needles.get(first))
+                else {
                     continue;
                 };
                 for (needle, what) in needles.iter().filter(|(needle, _)| rest.starts_with(needle)) {

@@ -31,7 +31,9 @@ async fn a_delivery_waits_for_a_pacs_that_is_down() {
 
     pacs.bring_up();
     story
-        .until("the PACS listens", async || tokio::net::TcpStream::connect(&story.demo.zuid.pacs.dicom).await.is_ok())
+        .until("the PACS listens", async || {
+            tokio::net::TcpStream::connect(&story.demo.zuid.pacs.dicom).await.is_ok()
+        })
         .await;
     // An administrator who knows that it is back need not wait for the next attempt.
     let _told = story.try_ask(At::Zuid, Question::Resume { transfer }).await;
@@ -47,9 +49,7 @@ async fn a_delivery_that_breaks_goes_on_where_it_was() {
     let study = story.a_study_of(&StudySpec { slices: 100, ..StudySpec::default() });
     let transfer = story.send(&study).await;
     story.import(transfer).await;
-    story
-        .until("some instances are in the PACS", async || story.received(At::Zuid).len() >= 40)
-        .await;
+    story.until("some instances are in the PACS", async || story.received(At::Zuid).len() >= 40).await;
     pacs.kill().await.expect("kill can be run");
     story
         .until_transfer(At::Zuid, transfer, "the transfer waits for the PACS", |detail| {

@@ -66,7 +66,9 @@ async fn a_letter_of_another_transfer_is_held_and_nothing_is_delivered() {
     until_held(&story, At::Zuid, asked, HoldCode::LetterUnreadable).await;
     story.import(other).await;
     story.until_delivered(other).await;
-    story.is_so("noord: accepted 1, delivered 1 | zuid: held 1, reported 1", &[&second], Repeats::Never).await;
+    story
+        .is_so("noord: accepted 1, delivered 1 | zuid: held 1, reported 1", &[&second], Repeats::Never)
+        .await;
 
     story.portal().faults().behave();
     story.resume(At::Zuid, asked).await;
@@ -207,7 +209,10 @@ async fn nothing_is_sealed_to_a_key_that_the_portal_put_into_the_directory() {
     let key = forged::a_recipient_key();
     let swapped = [
         ("the key of another organisation", forged::statement(&story.signer_of_bystander("90000401"), &key)),
-        ("a key that nobody vouches for", forged::statement(&forged::self_signed(ura, "Ziekenhuis Zuid"), &key)),
+        (
+            "a key that nobody vouches for",
+            forged::statement(&forged::self_signed(ura, "Ziekenhuis Zuid"), &key),
+        ),
         ("no statement", "nonsense".to_owned()),
     ];
     for (what, statement) in swapped {
@@ -231,9 +236,7 @@ async fn nothing_is_sealed_to_a_key_that_the_portal_put_into_the_directory() {
 
     // Back at work, the box of Zuid publishes its own key again.
     story.demo.zuid.daemon.bring_up();
-    story
-        .until("the right key is back", async || story.try_to_address(line.study, ZUID).await.is_ok())
-        .await;
+    story.until("the right key is back", async || story.try_to_address(line.study, ZUID).await.is_ok()).await;
     story.import(line.transfer).await;
     story.until_delivered(line.transfer).await;
     story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;

@@ -26,19 +26,19 @@ async fn everything_acknowledged_is_there_once_with_the_digest_of_what_was_sent(
     // Two associations per study: DCMTK's and the peer's, at the same time, so that every instance comes twice.
     let by_dcmtk = studies.iter().map(|study| storescu_sends(&story, &storescu, study));
     let by_peer = studies.iter().map(|study| story.pacs_sends(&study.files));
-    let dying = (0..6_u64).map(|number| storescu_dies(&story, &storescu, &large, Duration::from_millis(150 * number)));
+    let dying = (0..6_u64)
+        .map(|number| storescu_dies(&story, &storescu, &large, Duration::from_millis(150 * number)));
     let breaking = (0..6).map(|number| breaks_off(&story, number));
-    let (by_dcmtk, by_peer, dying, ()) = tokio::join!(
-        all(by_dcmtk),
-        all(by_peer),
-        all(dying),
-        async {
-            all(breaking).await;
-        }
-    );
+    let (by_dcmtk, by_peer, dying, ()) = tokio::join!(all(by_dcmtk), all(by_peer), all(dying), async {
+        all(breaking).await;
+    });
 
     let mut acknowledged: BTreeSet<String> = by_dcmtk.into_iter().flatten().collect();
-    story.check("acknowledged to storescu", acknowledged.len(), studies.iter().map(|study| study.files.len()).sum());
+    story.check(
+        "acknowledged to storescu",
+        acknowledged.len(),
+        studies.iter().map(|study| study.files.len()).sum(),
+    );
     for sent in by_peer.iter().flatten() {
         assert!(sent.is_stored(), "{sent:?}");
         acknowledged.insert(sent.sop_instance.to_string());
@@ -69,7 +69,8 @@ async fn everything_acknowledged_is_there_once_with_the_digest_of_what_was_sent(
     story.kill(At::Noord).await;
     story.check("`verify` after a restart", story.verified(At::Noord).await, verified.clone());
     story.everything_goes_through().await;
-    let all_files: Vec<Print> = studies.iter().chain([&large]).flat_map(|study| &study.files).map(print_of).collect();
+    let all_files: Vec<Print> =
+        studies.iter().chain([&large]).flat_map(|study| &study.files).map(print_of).collect();
     let there: Vec<Print> =
         all_files.into_iter().filter(|(name, ..)| verified.iter().any(|(there, _)| there == name)).collect();
     story.pacs_holds_exactly(At::Zuid, &there, Repeats::Never);
@@ -118,7 +119,14 @@ fn acknowledged(study: &Study, stdout: &[u8], stderr: &[u8]) -> Vec<String> {
 /// A connection that says the beginning of something and goes away.
 async fn breaks_off(story: &TwoHospitals, number: usize) {
     let mut stream = tokio::net::TcpStream::connect(&story.demo.noord.dicom).await.expect("it listens");
-    let pieces: [&[u8]; 6] = [b"", &[1, 0, 0, 0, 0, 200, 0, 1], &[4, 0, 0, 0, 0xFF, 0xFF], b"GET / HTTP/1.1\r\n\r\n", &[7], &[0; 512]];
+    let pieces: [&[u8]; 6] = [
+        b"",
+        &[1, 0, 0, 0, 0, 200, 0, 1],
+        &[4, 0, 0, 0, 0xFF, 0xFF],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[7],
+        &[0; 512],
+    ];
     // The box may close first.
     let _ = stream.write_all(pieces[number % pieces.len()]).await;
 }

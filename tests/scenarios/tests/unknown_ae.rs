@@ -89,7 +89,8 @@ async fn what_the_box_does_not_offer_is_refused_and_the_rest_goes_on() {
     assert_eq!(said.matches("stored 0000").count(), study.files.len());
 
     story.everything_goes_through().await;
-    let mut arrived: Vec<_> = story.received(At::Zuid).into_iter().map(|(name, digest, _)| (name, digest)).collect();
+    let mut arrived: Vec<_> =
+        story.received(At::Zuid).into_iter().map(|(name, digest, _)| (name, digest)).collect();
     let mut verified = story.verified(At::Noord).await;
     arrived.sort();
     verified.sort();
