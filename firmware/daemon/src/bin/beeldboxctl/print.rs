@@ -76,13 +76,18 @@ fn status(status: &Status) {
 
 fn study(line: &StudyLine) {
     say!(
-        "{:>5}  {}  {}  {} instances, {:.1} MB  {}",
+        "{:>5}  {}  {}  {} instances, {:.1} MB  {}{}",
         line.study.0,
         who(&line.patient),
         text(line.summary.description.as_ref()),
         line.summary.instances,
         megabytes(line.summary.size_bytes),
         sentence(&line.situation),
+        if line.has_conflict {
+            "; CONFLICT: different objects came under one name, look before sending"
+        } else {
+            ""
+        },
     );
 }
 
