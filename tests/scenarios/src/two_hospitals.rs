@@ -19,8 +19,8 @@ use beeldbox_peer::send::{Sent, send_files};
 use beeldbox_peer::study::{StudySpec, make_study};
 use beeldbox_portal::{Portal, PortalHandle, PortalOptions};
 use beeldbox_protocol::admin::{
-    CheckFlag, MAX_PAGE, Question, Refusal, Reply, StateCode, Status, StudyLine, StudyNumber, StudyRef,
-    TransferDetail, TransferLine,
+    Check, CheckFlag, MAX_PAGE, Question, Refusal, Reply, StateCode, Status, StudyLine, StudyNumber,
+    StudyRef, TransferDetail, TransferLine,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{StudyInstanceUid, TransferId};
@@ -221,10 +221,9 @@ impl TwoHospitals {
 
     /// Studies at Noord that wait for an addressee.
     pub async fn studies(&self) -> Vec<StudyLine> {
-        match self.ask(At::Noord, Question::Studies { before: None, limit: MAX_PAGE }).await {
-            Reply::Studies(lines) => lines,
-            other => self.panic(&format!("answered another question: {other:?}")),
-        }
+        let question = Question::Studies { before: None, limit: MAX_PAGE };
+        let Reply::Studies(lines) = self.ask(At::Noord, question).await else { self.another_answer() };
+        lines
     }
 
     /// Waits until the study is closed, and gives its line.
@@ -269,10 +268,8 @@ impl TwoHospitals {
                 CheckFlag::NoPatientName,
             ],
         };
-        match self.try_ask(At::Noord, question).await? {
-            Reply::Sent(transfer) => Ok(transfer),
-            other => self.panic(&format!("answered another question: {other:?}")),
-        }
+        let Reply::Sent(transfer) = self.try_ask(At::Noord, question).await? else { self.another_answer() };
+        Ok(transfer)
     }
 
     /// Received and addressed to Zuid.
@@ -358,17 +355,15 @@ impl TwoHospitals {
     pub async fn find(&self, at: At, transfer: TransferId) -> Option<TransferDetail> {
         match self.try_ask(at, Question::Transfer { transfer }).await {
             Ok(Reply::Transfer(detail)) => Some(*detail),
-            Ok(other) => self.panic(&format!("answered another question: {other:?}")),
+            Ok(_) => self.another_answer(),
             Err(_) => None,
         }
     }
 
     /// How a box is.
     pub async fn status(&self, at: At) -> Status {
-        match self.ask(at, Question::Status).await {
-            Reply::Status(status) => *status,
-            other => self.panic(&format!("answered another question: {other:?}")),
-        }
+        let Reply::Status(status) = self.ask(at, Question::Status).await else { self.another_answer() };
+        *status
     }
 
     /// What `beeldboxctl` prints for this command at one of the boxes.
@@ -400,6 +395,17 @@ impl TwoHospitals {
         }
     }
 
+    /// What the technician is shown before sending a study to Zuid.
+    pub async fn check_page(&self, study: StudyNumber) -> Check {
+        let question = Question::Check { study, addressee: ZUID.parse().expect("an addressee") };
+        let Reply::Check(check) = self.ask(At::Noord, question).await else { self.another_answer() };
+        *check
+    }
+
+    fn another_answer(&self) -> ! {
+        self.panic("the box answered another question")
+    }
+
     /// Waits for a condition.
     pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         let began = Instant::now();
@@ -425,17 +431,13 @@ impl TwoHospitals {
         }
     }
 
-    /// Transfers of one box, in lines of a list.
+    /// Transfers of one box, in lines of a list: those to others, then those from others.
     pub async fn transfers(&self, at: At) -> Vec<TransferLine> {
-        let mut all = Vec::new();
-        for question in [
-            Question::Transfers { before: None, limit: MAX_PAGE },
-            Question::Inbox { before: None, limit: MAX_PAGE },
-        ] {
-            if let Reply::Transfers(lines) = self.ask(at, question).await {
-                all.extend(lines);
-            }
-        }
+        let sent = Question::Transfers { before: None, limit: MAX_PAGE };
+        let Reply::Transfers(mut all) = self.ask(at, sent).await else { self.another_answer() };
+        let inbox = Question::Inbox { before: None, limit: MAX_PAGE };
+        let Reply::Transfers(inbox) = self.ask(at, inbox).await else { self.another_answer() };
+        all.extend(inbox);
         all
     }
 

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use beeldbox_peer::study::StudySpec;
-use beeldbox_protocol::admin::{MAX_PAGE, Question, RefusalCode, Reply, StateCode};
+use beeldbox_protocol::admin::{Question, RefusalCode, StateCode};
 use beeldbox_scenarios::ending::Repeats;
 use beeldbox_scenarios::two_hospitals::{At, Study, TwoHospitals, ZUID, is_of};
 
@@ -82,7 +82,7 @@ async fn goes_through_somehow(story: &TwoHospitals, study: &Study) {
         .await;
     story
         .until("everything is delivered and told", async || {
-            for line in inbox(story).await {
+            for line in story.transfers(At::Zuid).await {
                 if line.situation.state == StateCode::Opened {
                     // A refusal means that it was done, and only the answer was lost.
                     let question = Question::Import { transfer: line.transfer, patient_id: None };
@@ -93,23 +93,16 @@ async fn goes_through_somehow(story: &TwoHospitals, study: &Study) {
             if let Some(held) = sent.iter().find(|line| line.situation.state == StateCode::Held) {
                 story.panic(&format!("a transfer is held: {:?}", held.situation));
             }
-            let mut all = sent.into_iter().chain(inbox(story).await);
+            let mut all = sent.into_iter().chain(story.transfers(At::Zuid).await);
             all.all(|line| matches!(line.situation.state, StateCode::Delivered | StateCode::Reported))
         })
         .await;
 }
 
-async fn inbox(story: &TwoHospitals) -> Vec<beeldbox_protocol::admin::TransferLine> {
-    match story.ask(At::Zuid, Question::Inbox { before: None, limit: MAX_PAGE }).await {
-        Reply::Transfers(lines) => lines,
-        other => story.panic(&format!("answered another question: {other:?}")),
-    }
-}
-
 /// A study that was cut in two by a crash goes as two transfers: both sides must agree how many there are.
 async fn arrived_transfers(story: &TwoHospitals) -> usize {
     let mut sent: Vec<_> = story.transfers(At::Noord).await.iter().map(|line| line.transfer).collect();
-    let mut here: Vec<_> = inbox(story).await.iter().map(|line| line.transfer).collect();
+    let mut here: Vec<_> = story.transfers(At::Zuid).await.iter().map(|line| line.transfer).collect();
     sent.sort();
     here.sort();
     story.same("transfers at Zuid and at Noord", &here, &sent);

@@ -219,14 +219,7 @@ async fn nothing_is_sealed_to_a_key_that_the_portal_put_into_the_directory() {
         story.portal().seed(vec![forged::endpoint(ura, &statement)]).await.expect("it can");
         story
             .until(&format!("it is not sent: {what}"), async || {
-                let check = beeldbox_protocol::admin::Question::Check {
-                    study: line.study,
-                    addressee: ZUID.parse().expect("an addressee"),
-                };
-                match story.ask(At::Noord, check).await {
-                    beeldbox_protocol::admin::Reply::Check(check) => check.obstacle.is_some(),
-                    other => story.panic(&format!("answered another question: {other:?}")),
-                }
+                story.check_page(line.study).await.obstacle.is_some()
             })
             .await;
         let refused = story.try_to_address(line.study, ZUID).await.expect_err("it must be refused");
