@@ -25,27 +25,35 @@ async fn a_transfer_that_was_not_fetched_is_recalled() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_waits_for_its_import_is_recalled_or_refused_to_be() {
+async fn a_transfer_that_is_held_at_the_addressee_is_recalled_there_too() {
+    let story = TwoHospitals::start_with_own_portal().await;
+    let study = story.a_study(1, 10);
+    story.demo.zuid.daemon.take_down().await.expect("it can be ended");
+    let transfer = story.send(&study).await;
+    story.until_state(At::Noord, transfer, StateCode::Accepted).await;
+    let names = story.portal().stored_objects().await.expect("its store");
+    for part in names.iter().filter_map(|name| name.strip_prefix("parts/")?.split('/').nth(1)) {
+        story.portal().faults().wrong_bytes_in_part(part.parse().expect("a digest"));
+    }
+    story.bring_up(At::Zuid).await;
+    story.until_state(At::Zuid, transfer, StateCode::Held).await;
+    story.ask(At::Noord, Question::Recall { transfer }).await;
+    story.until_state(At::Zuid, transfer, StateCode::Recalled).await;
+    story.ends("noord: recalled 1 | zuid: recalled 1", &[], Repeats::Never).await;
+}
+
+#[tokio::test]
+async fn a_transfer_in_custody_of_the_addressee_is_not_taken_back_any_more() {
     let story = TwoHospitals::start().await;
     let study = story.a_study(1, 10);
     let transfer = story.send(&study).await;
     story.until_state(At::Noord, transfer, StateCode::Fetched).await;
-    // Custody has passed: the portal decides whether it can still be taken back, and both sides must then agree.
-    match story.try_ask(At::Noord, Question::Recall { transfer }).await {
-        Ok(_) => {
-            story.until_state(At::Noord, transfer, StateCode::Recalled).await;
-            story.until_state(At::Zuid, transfer, StateCode::Recalled).await;
-            let import = Question::Import { transfer, patient_id: None };
-            story.try_ask(At::Zuid, import).await.expect_err("a recalled transfer is not imported");
-            story.ends("noord: recalled 1 | zuid: recalled 1", &[], Repeats::Never).await;
-        }
-        Err(refusal) => {
-            story.check("why it is not taken back", refusal.code, RefusalCode::NotNow);
-            story.import(transfer).await;
-            story.until_delivered(transfer).await;
-            story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
-        }
-    }
+    let recall = Question::Recall { transfer };
+    let refused = story.try_ask(At::Noord, recall).await.expect_err("the other hospital has it");
+    story.check("why it is not taken back", refused.code, RefusalCode::NotNow);
+    story.import(transfer).await;
+    story.until_delivered(transfer).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
 
 #[tokio::test]
