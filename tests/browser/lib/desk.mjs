@@ -26,11 +26,22 @@ export async function until(page, selector, pattern, what) {
 /** By keyboard: the fields are where the focus is. */
 export async function signIn(page, hospital) {
   await page.goto(`${hospital.admin}/login`);
+  await hasFocus(page, "name", "the name is asked first");
   await page.keyboard.type(hospital.user);
   await page.keyboard.press("Tab");
   await page.keyboard.type(hospital.password);
   await page.keyboard.press("Enter");
   await page.waitForURL("**/send");
+}
+
+/** Counts the keys of somebody who is in a hurry. */
+export class Keys {
+  pressed = 0;
+
+  async press(page, key) {
+    this.pressed += 1;
+    await page.keyboard.press(key);
+  }
 }
 
 /** Presses Tab until the element has the focus, as somebody without a mouse does. */
@@ -44,9 +55,14 @@ export async function tabTo(page, selector) {
   throw new Error(`the keyboard does not reach ${selector} at ${page.url()}; Tab goes to ${order.join(", ")}`);
 }
 
-/** What has the focus. */
-export async function focused(page) {
-  return page.evaluate(() => document.activeElement.id);
+/** Waits for the focus, which the browser gives when it draws the page for the first time. */
+export async function hasFocus(page, id, what) {
+  try {
+    await page.locator(`#${id}:focus`).waitFor({ state: "attached", timeout: 5_000 });
+  } catch {
+    const other = await page.evaluate(() => document.activeElement.id || document.activeElement.tagName);
+    throw new Error(`${what}: "${other}" has the focus instead of "${id}" at ${page.url()}`);
+  }
 }
 
 /** Looks at a page with axe in both languages and both colour schemes, and at the width of a telephone. */

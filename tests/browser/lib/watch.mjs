@@ -67,9 +67,18 @@ export class Watch {
   }
 
   #innocent(what, text) {
-    const plain = decodeURIComponent(text.replaceAll("+", " ")).toLowerCase();
+    const plain = decoded(text.replaceAll("+", " ")).toLowerCase();
     for (const secret of this.#secrets) {
       if (plain.includes(secret)) this.fault(`patient data ("${secret}") in a page's ${what}: ${text}`);
     }
+  }
+}
+
+/** Not every text that is looked at is an address. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }

@@ -50,8 +50,8 @@ const WAITING: [Exam; 5] = [
     (JANSEN_W, Modality::Mr, "MR hersenen met contrast", 64, "20261120", "160233"),
     (DE_VRIES, Modality::Ct, "CT abdomen", 96, "20261102", "112840"),
     (JANSEN_P, Modality::Ct, "CT hersenen blanco", 40, "20261123", "070512"),
-    (DE_VRIES, Modality::Ct, "CT thorax met contrast", 180, "20261123", "083412"),
-    (EL_AMRANI, Modality::Ct, "CT lumbale wervelkolom", 24, "20261123", "085901"),
+    (DE_VRIES, Modality::Ct, "CT thorax met contrast", 180, "20261120", "153412"),
+    (EL_AMRANI, Modality::Ct, "CT lumbale wervelkolom", 24, "20261123", "065901"),
 ];
 
 const ADDRESSEE: &str = "zuid-radiologie";

@@ -56,6 +56,23 @@ impl Stage {
         self.place.close(is_well);
     }
 
+    /// Gives somebody an account at both hospitals, with the password of the account `demo`.
+    ///
+    /// # Errors
+    /// The account cannot be made.
+    pub async fn add_user(&self, name: &str) -> Result<()> {
+        for hospital in [&self.demo.noord, &self.demo.zuid] {
+            let folder = hospital.socket.parent().context("where the hospital lies")?;
+            let (state, file) = (folder.join("pages"), folder.join("password-of-another"));
+            std::fs::write(&file, &hospital.password)?;
+            let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is not text");
+            let (state, file) = (text(&state)?, text(&file)?);
+            let add = ["add-user", "--state-dir", &state, "--name", name, "--password-file", &file];
+            self.programs.output("beeldbox-admin", &add).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a study at the modality of Noord.
     ///
     /// # Errors

@@ -74,7 +74,10 @@ pub fn when(moment: Timestamp, now: Timestamp, words: Words) -> String {
 /// When and how long ago: `14:02 (12 minuten geleden)`; after a day only when.
 pub fn when_and_ago(moment: Timestamp, now: Timestamp, words: Words) -> String {
     let past = now.as_second() - moment.as_second();
-    if (0..24 * 3600).contains(&past) {
+    if (0..60).contains(&past) {
+        // Seconds are out of date before they are read.
+        format!("{} ({})", when(moment, now, words), words.t("study.now"))
+    } else if (60..24 * 3600).contains(&past) {
         format!("{} ({})", when(moment, now, words), ago(moment, now, words))
     } else {
         when(moment, now, words)
@@ -122,6 +125,16 @@ mod tests {
         assert_eq!(clock(summer), "14:00:00");
         assert_eq!(clock(winter), "13:00:00");
         assert_eq!(when(summer, winter, Lang::Nl.words()), "01-jul-2026 14:00");
+    }
+
+    #[test]
+    fn a_moment_says_how_long_ago_as_far_as_that_helps() {
+        let nl = Lang::Nl.words();
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let shown = |text: &str| when_and_ago(text.parse().unwrap(), now, nl);
+        assert_eq!(shown("2026-11-23T11:59:20Z"), "12:59 (zojuist)");
+        assert_eq!(shown("2026-11-23T11:48:00Z"), "12:48 (12 minuten geleden)");
+        assert_eq!(shown("2026-11-21T11:48:00Z"), "21-nov-2026 12:48");
     }
 
     #[test]
