@@ -2,7 +2,9 @@
 //!
 //! One long poll, all transfers of either side. The poll is the truth; every piece of news can be told twice without
 //! harm, because the machines leave a state alone that has nothing new to learn. The mark up to which news was handled
-//! is stored after it was handled, so a crash in between repeats news and never skips any.
+//! is stored after it was handled, so a crash in between repeats news and never skips any. After a start everything is
+//! asked for once more: a portal that told only half of something, or was put back to an earlier day, is then caught up
+//! with, and whoever restarts a box that does not learn of something is right to do so.
 
 use std::time::Duration;
 
@@ -32,12 +34,13 @@ pub struct News {
     road: Road,
     attempts: u32,
     pause: Option<Duration>,
+    asks_for_everything: bool,
 }
 
 impl News {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        News { road, attempts: 0, pause: None }
+        News { road, attempts: 0, pause: None, asks_for_everything: true }
     }
 
     async fn mark(&self) -> Option<Timestamp> {
@@ -54,7 +57,7 @@ impl Worker for News {
         if self.pause.is_some() {
             return Worked::Idle;
         }
-        let mark = self.mark().await;
+        let mark = if self.asks_for_everything { None } else { self.mark().await };
         // The wait at the portal may be dropped: nothing is lost, the next poll gives the same news.
         let answer = tokio::select! {
             () = self.road.stop.cancelled() => return Worked::Idle,
@@ -64,6 +67,7 @@ impl Worker for News {
         match answer {
             Ok(bundle) => {
                 self.attempts = 0;
+                self.asks_for_everything = false;
                 let is_old_news = bundle.entry.is_empty();
                 let mut new_mark = bundle.meta.last_updated;
                 if bundle.next().is_some() {
