@@ -234,3 +234,19 @@ async fn nothing_is_sealed_to_a_key_that_the_portal_put_into_the_directory() {
     story.until_delivered(line.transfer).await;
     story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
+
+#[tokio::test]
+async fn receipts_that_were_withheld_are_learnt_after_a_restart() {
+    let story = TwoHospitals::start_with_own_portal().await;
+    let study = story.a_study(1, 5);
+    story.portal().faults().withhold_receipts();
+    let transfer = story.send(&study).await;
+    story.import(transfer).await;
+    story.until_state(At::Zuid, transfer, StateCode::Reported).await;
+    story.is_so("noord: accepted 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+
+    story.portal().faults().behave();
+    story.kill(At::Noord).await;
+    story.until_delivered(transfer).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
