@@ -23,6 +23,16 @@ export async function until(page, selector, pattern, what) {
   }
 }
 
+/** Waits until the browser is at another page. */
+export async function arrive(page, address) {
+  try {
+    await page.waitForURL(address);
+  } catch {
+    const says = await page.locator("#errors, #problem").allInnerTexts();
+    throw new Error(`does not come to ${address} but stays at ${page.url()}, which says ${JSON.stringify(says)}`);
+  }
+}
+
 /** By keyboard: the fields are where the focus is. */
 export async function signIn(page, hospital) {
   await page.goto(`${hospital.admin}/login`);
@@ -31,7 +41,7 @@ export async function signIn(page, hospital) {
   await page.keyboard.press("Tab");
   await page.keyboard.type(hospital.password);
   await page.keyboard.press("Enter");
-  await page.waitForURL("**/send");
+  await arrive(page, "**/send");
 }
 
 /** Counts the keys of somebody who is in a hurry. */

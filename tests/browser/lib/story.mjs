@@ -2,7 +2,7 @@
 // imported there; both see the receipts.
 
 import { spawn } from "node:child_process";
-import { Keys, audit, check, hasFocus, look, signIn, tabTo, until } from "./desk.mjs";
+import { Keys, arrive, audit, check, hasFocus, look, signIn, tabTo, until } from "./desk.mjs";
 
 const NOTE = "Graag beoordeling; de patiënt komt morgen bij u.\nZie ook het verslag.";
 
@@ -134,7 +134,7 @@ async function addressed(page, number, keys) {
   await page.reload();
   await hasFocus(page, `send-${number}`, "the newest study that is ready has the focus");
   await keys.press(page, "Enter");
-  await page.waitForURL(`**/send/${number}`);
+  await arrive(page, `**/send/${number}`);
   await audit(page, "the choice of an addressee");
   await page.reload();
   await hasFocus(page, "recipient", "the search field has the focus");
@@ -148,7 +148,7 @@ async function addressed(page, number, keys) {
   check(/Zuid.*Radiologie/.test(await page.locator("#recipient").inputValue()), "the field says whom was chosen");
   await page.keyboard.type(NOTE);
   await keys.press(page, "Control+Enter");
-  await page.waitForURL(`**/send/${number}/check?draft=*`);
+  await arrive(page, `**/send/${number}/check?draft=*`);
 }
 
 /** The check page: everything is there, nothing goes without the tick, keys send it. Gives the transfer's id. */
@@ -169,7 +169,7 @@ async function checked(page, number, keys) {
   await shows("#confirm", /Versturen naar Ziekenhuis Zuid/);
   await keys.press(page, "Space");
   await keys.press(page, "Control+Enter");
-  await page.waitForURL("**/sent/*");
+  await arrive(page, "**/sent/*");
   await until(page, "#notice", /Het onderzoek gaat naar/, "it is said that the study is on its way");
   return new URL(page.url()).pathname.split("/").at(-1);
 }
@@ -184,17 +184,17 @@ async function noteArrives(page, { admin }, id) {
 async function imported(page, id, counts) {
   await tabTo(page, `#open-${id}`);
   await page.keyboard.press("Enter");
-  await page.waitForURL(`**/inbox/${id}`);
+  await arrive(page, `**/inbox/${id}`);
   await until(page, "#note", /de patiënt komt morgen bij u\.\s+Zie ook het verslag/, "the note can be read");
   await audit(page, "the detail of a received study");
   await tabTo(page, "#import");
   await page.keyboard.press("Enter");
-  await page.waitForURL(`**/inbox/${id}/import`);
+  await arrive(page, `**/inbox/${id}/import`);
   await until(page, "#patient", /DE VRIES, Annemarie/, "the import page shows the patient");
   await audit(page, "the import page");
   await tabTo(page, "#import-now");
   await page.keyboard.press("Enter");
-  await page.waitForURL(`**/inbox/${id}`);
+  await arrive(page, `**/inbox/${id}`);
   await until(page, "#situation", /Geïmporteerd/, "the import is done");
   await until(page, "#situation", /de afzender weet het/, "the sender has been told");
   await until(page, "#situation", counts, "the importer sees how many images arrived");
