@@ -42,6 +42,8 @@ pub(crate) struct Arrival {
     pub(crate) modality: String,
     pub(crate) size_bytes: u64,
     pub(crate) digest: Digest,
+    /// The name of a further transfer, if the study was sent already and is now offered again.
+    pub(crate) again: TransferId,
     pub(crate) now: Timestamp,
 }
 
@@ -96,7 +98,8 @@ pub(crate) fn admit(
     arrival: &Arrival,
 ) -> Result<Admission, CustodyError> {
     let seen = earlier(connection, arrival)?;
-    if seen.iter().any(|earlier| earlier.digest == arrival.digest && !earlier.damaged) {
+    if let Some(same) = seen.iter().find(|earlier| earlier.digest == arrival.digest && !earlier.damaged) {
+        offer_again(connection, CollectionId(same.collection), arrival.again, arrival.now)?;
         return Ok(Admission::Duplicate);
     }
     let end = arrival.frame_offset.saturating_add(arrival.frame_len);
@@ -138,6 +141,37 @@ pub(crate) fn admit(
             conflict || changed_identity
         ])?;
     Ok(Admission::Admitted)
+}
+
+/// Puts a study back into the list of those to send when its PACS sends it again after it went to an addressee: whoever
+/// does that means to send it to somebody else. Nothing is kept twice; the further transfer stands on the same images.
+/// While a decision about it is still open or on its way to the portal, a resent image is only a repetition.
+fn offer_again(
+    connection: &Connection,
+    collection: CollectionId,
+    transfer: TransferId,
+    now: Timestamp,
+) -> Result<(), CustodyError> {
+    let closed_at: Option<i64> = connection
+        .prepare_cached(
+            "SELECT c.closed_at
+             FROM collection c
+             WHERE c.id = ?1
+               AND c.closed_at IS NOT NULL
+               AND NOT EXISTS (SELECT 1
+                               FROM transfer t
+                               WHERE t.collection = c.id
+                                 AND t.state IN ('collecting', 'queued', 'addressed', 'sending', 'held'))",
+        )?
+        .query_row([collection.0], |row| row.get(0))
+        .optional()?;
+    match closed_at {
+        Some(closed_at) => {
+            let closed_at = crate::columns::time(closed_at)?;
+            insert_outbound(connection, transfer, collection, &OutboundState::Queued { closed_at }, now)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Closes a pack: its association is done with it. An empty one loses its row, and an empty collection goes with it.

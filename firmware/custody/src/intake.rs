@@ -329,6 +329,7 @@ fn commit(
         news,
         size_bytes: summary.data_set_len,
         digest: summary.data_set_digest,
+        again: TransferId::from_random(custody.vault().random()?),
         now,
     };
     let vault = custody.vault();

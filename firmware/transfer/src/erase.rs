@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use beeldbox_custody::{CustodyError, Kind, TransferRow};
+use beeldbox_custody::{CollectionId, CustodyError, Kind, TransferRow};
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -29,9 +29,21 @@ impl Eraser {
         Eraser { road, changes }
     }
 
+    /// Whether a transfer of the same images is not over; one that waits for an addressee counts.
+    async fn is_needed(&self, collection: CollectionId) -> bool {
+        match self.road.custody.transfers_of(collection).await {
+            Ok(transfers) => transfers.iter().any(|transfer| !transfer.state.kind().is_final()),
+            Err(error) => {
+                error!(%error, "the ledger cannot be asked who needs a study");
+                true
+            }
+        }
+    }
+
     async fn erase(&self, row: &TransferRow) {
         let now = self.road.now();
         let erased = match row.collection {
+            Some(collection) if self.is_needed(collection).await => Err(CustodyError::StillNeeded),
             Some(collection) => self.road.custody.erase(collection, now).await,
             // Ended before anything came: there is nothing to erase.
             None => self.road.custody.set_due(row.id, None).await,

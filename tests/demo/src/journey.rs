@@ -79,7 +79,11 @@ pub async fn once(programs: &Programs, place: &Place, demo: &Demo, slices: u32) 
 
     let mut mine = transfers_of(&noord, &study).await?;
     if count(&mine) < sent.len() {
-        step(&mut steps, "receive", send_to_box(programs, demo, &noord, &study, &folder, sent.len())).await?;
+        // What is in the box already is not sent again: after a study went out, that would offer it once more.
+        if count(&mine) + waiting(&noord, &study).await? < sent.len() {
+            step(&mut steps, "receive", send_to_box(programs, demo, &noord, &study, &folder, sent.len()))
+                .await?;
+        }
         step(&mut steps, "address", address(&noord, &study)).await?;
         mine = transfers_of(&noord, &study).await?;
     }
@@ -149,6 +153,15 @@ pub async fn digests(programs: &Programs, folder: &Path) -> Result<BTreeMap<Stri
         found.insert(uid.to_owned(), (digest.to_owned(), size.parse().context("size")?));
     }
     Ok(found)
+}
+
+/// Images of the study that wait in the box.
+async fn waiting(noord: &Desk, study: &StudyInstanceUid) -> Result<usize> {
+    let Reply::Studies(lines) = noord.ask(Question::Studies { before: None, limit: MAX_PAGE }).await? else {
+        bail!("the box answered another question");
+    };
+    let images = lines.iter().filter(|line| is_of(line, study)).map(|line| line.summary.instances);
+    Ok(images.map(|count| usize::try_from(count).unwrap_or(0)).sum())
 }
 
 /// C-STORE to the box, again if it died meanwhile: what it has already it acknowledges without a second copy.

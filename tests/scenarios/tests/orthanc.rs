@@ -1,7 +1,7 @@
 //! A real Orthanc as PACS at both ends.
 //!
 //! Orthanc keeps files in its own way, so what it holds is asked of it: every instance of the study, with the bytes
-//! that were sent. And Noord's Orthanc is the one that sends.
+//! that were sent.
 
 use beeldbox_demo::hospital::DemoOptions;
 use beeldbox_peer::part10;

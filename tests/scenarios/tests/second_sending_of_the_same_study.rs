@@ -26,14 +26,16 @@ async fn the_same_study_again_is_acknowledged_and_kept_once() {
 }
 
 #[tokio::test]
-async fn a_study_sent_again_after_it_was_delivered_is_acknowledged_and_kept_once() {
+async fn a_study_sent_again_after_it_was_delivered_is_kept_once_and_offered_again() {
     let story = TwoHospitals::start().await;
     let study = story.a_study(1, 10);
     story.goes_through(&study).await;
-    // The box still has it, and says so; it does not wait to be sent a second time.
+    // The box still has it and keeps no second copy. Whoever sends it again means somebody else: it is in the list.
     story.receive(&study).await;
     story.check("instances", story.verified(At::Noord).await.len(), study.files.len());
-    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+    let line = story.closed(&study).await;
+    assert_eq!(line.summary.instances as usize, study.files.len());
+    story.ends("noord: delivered 1, queued 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::Digest;
 
 use super::ward::*;
-use crate::{IntakeError, OutboundKind, OutboundState};
+use crate::{Changes, IntakeError, OutboundKind, OutboundState};
 
 #[tokio::test]
 async fn what_was_acknowledged_reads_back() {
@@ -237,7 +237,7 @@ async fn nothing_of_the_patient_is_on_the_disk() {
         summaries: vec![study.summary.clone()],
         ..Default::default()
     };
-    let changes = crate::Changes {
+    let changes = Changes {
         confidential: Some(confidential.clone()),
         receipt: Some((1, PATIENT_WORDS[0].into())),
         outbox: vec![crate::OutboxMessage {
@@ -264,4 +264,31 @@ async fn nothing_of_the_patient_is_on_the_disk() {
     assert_eq!(custody.due_outbox(at(1), 10).await.unwrap()[0].message.payload, PATIENT_WORDS[1].as_bytes());
     custody.close().await;
     assert_nothing_of_the_patient(dir.path());
+}
+
+#[tokio::test]
+async fn a_study_that_went_out_is_offered_again_when_its_pacs_sends_it_again() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 2);
+    let first = only_study(&custody).await;
+    close_study(&custody, &first).await;
+    let sending = OutboundState::Sending { parts_done: 0, parts_total: 1 };
+    let road = [OutboundState::Addressed { at: at(5) }, sending, OutboundState::Accepted { at: at(5) }];
+    let mut from = custody.transfer(first.transfer).await.unwrap().unwrap().state;
+    for to in road {
+        // While it is on its way to the portal a resent image is only a repetition.
+        assert!(send(&mut session(&custody), &image(1, 1, 3000)).was_duplicate());
+        let known = custody.transfers_of(first.collection).await.unwrap().len();
+        assert_eq!(known, 1);
+        custody.advance(first.transfer, from, to.clone(), Changes::default(), at(5)).await.unwrap();
+        from = to.into();
+    }
+    assert!(custody.studies(None, 10).await.unwrap().is_empty());
+    for number in [1, 2] {
+        assert!(send(&mut session(&custody), &image(1, number, 3000)).was_duplicate());
+    }
+    let again = only_study(&custody).await;
+    assert_eq!(again.collection, first.collection);
+    assert_ne!(again.transfer, first.transfer);
+    assert_eq!(again.summary.instances, 2);
 }
