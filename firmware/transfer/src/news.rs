@@ -8,10 +8,13 @@
 
 use std::time::Duration;
 
-use beeldbox_custody::{AuditRecord, Changes, Direction, DirectoryMark, NewInbound, TransferRow};
+use beeldbox_custody::{
+    AuditRecord, Changes, CustodyError, Direction, DirectoryMark, NewInbound, TransferRow,
+};
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
+use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::letter_path;
 use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
@@ -28,6 +31,15 @@ use crate::worker::{Worked, Worker, backoff};
 
 /// Name of the mark in the ledger.
 const MARK: &str = "Task";
+
+/// Pause before news that could not be recorded is asked for again.
+const NOT_RECORDED_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest wait for the portal while a person waits for the answer.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a transfer that moves under our hands is looked at again.
+const LOOKS: u32 = 5;
 
 /// Polls the portal and hands out what it tells.
 pub struct News {
@@ -76,10 +88,14 @@ impl Worker for News {
                         bundle.entry.iter().filter_map(|e| e.resource.as_ref()?.meta.last_updated).max();
                     new_mark = newest.or(new_mark);
                 }
+                let mut is_recorded = true;
                 for task in bundle.entry.into_iter().filter_map(|entry| entry.resource) {
-                    handle(&self.road, &task).await;
+                    is_recorded &= handle(&self.road, &task).await;
                 }
-                if new_mark.is_some() && new_mark != mark {
+                if !is_recorded {
+                    // The mark stays: what could not be recorded is told again.
+                    self.pause = Some(NOT_RECORDED_PAUSE);
+                } else if new_mark.is_some() && new_mark != mark {
                     let mark = new_mark
                         .map(|mark| DirectoryMark { resource_type: MARK.to_owned(), mark: mark.to_string() });
                     if let Err(error) = self.road.custody.put_directory(Vec::new(), mark).await {
@@ -111,23 +127,53 @@ impl Worker for News {
     }
 }
 
-async fn handle(road: &Road, task: &Task) {
+/// Learns what the portal says of one transfer now. For a transfer that was held while news came: news that did not
+/// apply then applies when it goes on.
+///
+/// Best effort: a portal that does not answer soon is asked for everything at the next start.
+pub async fn catch_up(road: &Road, transfer: &TransferId) {
+    match tokio::time::timeout(CATCH_UP_WAIT, road.portal.task(transfer)).await {
+        Ok(Ok(task)) => {
+            handle(road, &task).await;
+        }
+        Ok(Err(error)) => debug!(%transfer, %error, "nothing to catch up with"),
+        Err(_) => debug!(%transfer, "the portal does not answer soon enough to catch up"),
+    }
+}
+
+/// Whether the news is used up: recorded, known already, or of no use.
+async fn handle(road: &Road, task: &Task) -> bool {
     let notice = match TransferNotice::read(task) {
         Ok(notice) => notice,
-        Err(error) => return warn!(%error, "a Task is left alone"),
+        Err(error) => {
+            warn!(%error, "a Task is left alone");
+            return true;
+        }
     };
-    let result = if notice.sender == *road.signer.ura() {
-        about_ours(road, &notice).await
-    } else if notice.addressee == *road.signer.ura() {
-        about_theirs(road, &notice, task).await
-    } else {
-        return warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
-    };
-    match result {
-        Ok(()) => {}
-        Err(StepError::NotNow(_)) => debug!(transfer = %notice.transfer, "news that does not apply now"),
-        Err(error) => error!(transfer = %notice.transfer, %error, "news could not be recorded"),
+    for _ in 0..LOOKS {
+        let result = if notice.sender == *road.signer.ura() {
+            about_ours(road, &notice).await
+        } else if notice.addressee == *road.signer.ura() {
+            about_theirs(road, &notice, task).await
+        } else {
+            warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
+            return true;
+        };
+        match result {
+            Ok(()) => return true,
+            Err(StepError::NotNow(_)) => {
+                debug!(transfer = %notice.transfer, "news that does not apply now");
+                return true;
+            }
+            // A worker moved the transfer in between: look at it as it is now.
+            Err(StepError::Custody(CustodyError::Stale)) => {}
+            Err(error) => {
+                error!(transfer = %notice.transfer, %error, "news could not be recorded");
+                return false;
+            }
+        }
     }
+    false
 }
 
 /// News of a transfer that we sent. Each step is taken from the state as it then is.

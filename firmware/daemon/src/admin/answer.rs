@@ -17,6 +17,7 @@ use beeldbox_protocol::ident::{AddresseeId, TransferId};
 use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
+use beeldbox_transfer::news;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::recall::{self, RecallError};
 use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
@@ -290,6 +291,7 @@ impl Desk {
             }
             self.road.custody.set_due(transfer, Some(self.road.now())).await.map_err(storage)?;
         }
+        news::catch_up(&self.road, &transfer).await;
         Ok(Reply::Done)
     }
 
