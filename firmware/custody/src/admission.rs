@@ -236,7 +236,7 @@ fn earlier(connection: &Connection, arrival: &Arrival) -> Result<Vec<Earlier>, C
          WHERE i.sop_instance = ?1
            AND c.direction = 'outbound'
            AND (c.id = ?2
-                OR (c.study_uid = ?3
+                OR (c.study_uid IS ?3
                     AND c.erasing_at IS NULL
                     AND EXISTS (SELECT 1
                                 FROM transfer t

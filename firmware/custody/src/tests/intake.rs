@@ -292,3 +292,24 @@ async fn a_study_that_went_out_is_offered_again_when_its_pacs_sends_it_again() {
     assert_ne!(again.transfer, first.transfer);
     assert_eq!(again.summary.instances, 2);
 }
+
+#[tokio::test]
+async fn an_instance_without_a_study_is_kept_once_over_associations_too() {
+    let (_dir, custody) = empty_ward();
+    let mut image = image(1, 1, 3000);
+    image.description.study = None;
+    image.description.series = None;
+    let mut first = session(&custody);
+    assert!(!send(&mut first, &image).was_duplicate());
+    first.close();
+    let mut second = session(&custody);
+    assert!(send(&mut second, &image).was_duplicate());
+    second.close();
+    let study = only_study(&custody).await;
+    assert_eq!(study.summary.instances, 1);
+    close_study(&custody, &study).await;
+    let mut third = session(&custody);
+    assert!(send(&mut third, &image).was_duplicate());
+    third.close();
+    assert_eq!(custody.all_instances(None, 10).await.unwrap().len(), 1);
+}
