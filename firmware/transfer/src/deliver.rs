@@ -31,7 +31,7 @@ use crate::inbound::InboundEvent;
 use crate::portal_client::Disposition;
 use crate::road::{Road, SigningCertificateExpired, StepError, retry};
 use crate::send::chain;
-use crate::worker::{Worked, Worker, until_due};
+use crate::worker::{Worked, Worker, due_now, until_due};
 
 /// Instances between two commits of progress.
 const COMMIT_EVERY: usize = 32;
@@ -119,13 +119,7 @@ impl Worker for Deliverer {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = match self.road.custody.due(self.road.now(), 200).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!(%error, "the ledger cannot be asked what is due");
-                return Worked::Idle;
-            }
-        };
+        let due = due_now(&self.road.custody, &self.road.clock).await;
         let ready = due.iter().find(|row| {
             matches!(
                 row.state,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::road::{Road, after};
-use crate::worker::{Worked, Worker, until_due};
+use crate::worker::{Worked, Worker, due_now, until_due};
 
 /// Pause before erasing is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -69,13 +69,7 @@ impl Worker for Eraser {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = match self.road.custody.due(self.road.now(), 200).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!(%error, "the ledger cannot be asked what is due");
-                return Worked::Idle;
-            }
-        };
+        let due = due_now(&self.road.custody, &self.road.clock).await;
         let ended = due.iter().find(|row| is_ended(row.state.kind()));
         match ended {
             Some(row) => {

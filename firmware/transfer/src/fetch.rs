@@ -20,14 +20,14 @@ use beeldbox_protocol::ident::Digest;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::watch;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::inbound::InboundEvent;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
 use crate::road::{Road, SigningCertificateExpired, StepError};
 use crate::send::chain;
-use crate::worker::{Worked, Worker, until_due};
+use crate::worker::{Worked, Worker, due_now, until_due};
 
 /// Parts under way at once; as for sending.
 const PARALLEL_PARTS: usize = 4;
@@ -129,13 +129,7 @@ impl Worker for Fetcher {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = match self.road.custody.due(self.road.now(), 200).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!(%error, "the ledger cannot be asked what is due");
-                return Worked::Idle;
-            }
-        };
+        let due = due_now(&self.road.custody, &self.road.clock).await;
         for row in &due {
             let State::Inbound(state) = &row.state else { continue };
             let result = match state {

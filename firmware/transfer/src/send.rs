@@ -26,13 +26,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::watch;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::address::{AddressError, endpoint_of, look_up};
 use crate::outbound::OutboundEvent;
 use crate::portal_client::{Disposition, PortalError};
 use crate::road::{Road, SigningCertificateExpired, StepError, after, retry};
-use crate::worker::{Worked, Worker, until_due};
+use crate::worker::{Worked, Worker, due_now, until_due};
 
 /// Parts under way at once. Four hide the round trip on a line of 100 Mbit/s and 50 ms; 4 × 8 MiB bounds the memory.
 const PARALLEL_PARTS: usize = 4;
@@ -137,13 +137,7 @@ impl Worker for Sender {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = match self.road.custody.due(self.road.now(), 200).await {
-            Ok(due) => due,
-            Err(error) => {
-                error!(%error, "the ledger cannot be asked what is due");
-                return Worked::Idle;
-            }
-        };
+        let due = due_now(&self.road.custody, &self.road.clock).await;
         for row in &due {
             let State::Outbound(state) = &row.state else { continue };
             let result = match state {

@@ -7,10 +7,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use beeldbox_custody::Custody;
+use beeldbox_custody::{Custody, TransferRow};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug, error, info_span};
 
 use crate::Clock;
 
@@ -22,6 +22,9 @@ const OTHERS_WORK: Duration = Duration::from_secs(1);
 
 /// Pause after a change of the ledger, so that a burst of commits is looked at once.
 const GATHER: Duration = Duration::from_millis(25);
+
+/// Transfers looked at together; each worker takes the first that is its own.
+const DUE_AT_ONCE: u32 = 200;
 
 /// What a unit of work came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,18 @@ pub fn spawn<W: Worker>(mut worker: W, stop: CancellationToken) -> JoinHandle<()
         }
         .instrument(span),
     )
+}
+
+/// What is due now, most urgent first. A ledger that cannot be asked has nothing due: it says so, and the daemon ends
+/// if its storage is in doubt.
+pub async fn due_now(custody: &Custody, clock: &Clock) -> Vec<TransferRow> {
+    match custody.due(clock(), DUE_AT_ONCE).await {
+        Ok(due) => due,
+        Err(error) => {
+            error!(%error, "the ledger cannot be asked what is due");
+            Vec::new()
+        }
+    }
 }
 
 /// Waits until the ledger changed, or the next due time came.
