@@ -40,13 +40,19 @@ impl Eraser {
         }
     }
 
+    /// It ended before anything came.
+    async fn nothing_to_erase(&self, row: &TransferRow) {
+        if let Err(error) = self.road.custody.set_due(row.id, None).await {
+            error!(transfer = %row.id, %error, "the ledger cannot put a transfer to rest");
+        }
+    }
+
     async fn erase(&self, row: &TransferRow) {
         let now = self.road.now();
         let erased = match row.collection {
             Some(collection) if self.is_needed(collection).await => Err(CustodyError::StillNeeded),
             Some(collection) => self.road.custody.erase(collection, now).await,
-            // Ended before anything came: there is nothing to erase.
-            None => self.road.custody.set_due(row.id, None).await,
+            None => return self.nothing_to_erase(row).await,
         };
         let later = match erased {
             Ok(()) => return info!(transfer = %row.id, "erased: keys, then bytes"),

@@ -91,14 +91,18 @@ impl Reporter {
         let task = match self.road.portal.task(&transfer).await {
             Ok(task) => task,
             // The portal forgot it, or never had it: there is nobody to tell.
-            Err(PortalError::NotFound) => return self.told(telling, transfer).await,
+            Err(PortalError::NotFound) => return too_late(telling, transfer),
             Err(error) => return Err(error.into()),
         };
         let notice = TransferNotice::read(&task).map_err(|_| PortalError::NotUnderstood("not a transfer"))?;
-        if let Some(next) = next_task(telling, &row.message.payload, &notice, task)? {
-            let result = self.road.portal.update_task(&transfer, &next).await;
-            self.road.note_portal(&result);
-            result?;
+        match plan(telling, &row.message.payload, &notice, task)? {
+            Plan::Known => {}
+            Plan::TooLate => return too_late(telling, transfer),
+            Plan::Update(next) => {
+                let result = self.road.portal.update_task(&transfer, &next).await;
+                self.road.note_portal(&result);
+                result?;
+            }
         }
         self.told(telling, transfer).await
     }
@@ -119,13 +123,25 @@ impl Reporter {
     }
 }
 
-/// The Task as it should become; nothing if it says so already or cannot any more.
-fn next_task(
-    telling: Telling,
-    payload: &[u8],
-    notice: &TransferNotice,
-    task: Task,
-) -> Result<Option<Task>, TellError> {
+/// What it takes to tell the portal.
+#[derive(Debug, PartialEq)]
+enum Plan {
+    /// It knows already.
+    Known,
+    /// It takes this no more: the transfer ended there in another way.
+    TooLate,
+    /// The Task as it should become.
+    Update(Box<Task>),
+}
+
+/// Nothing follows from what could not be told: a delivered transfer stays *delivered* and never says *reported*.
+fn too_late(telling: Telling, transfer: TransferId) -> Result<(), TellError> {
+    warn!(%transfer, telling = telling.as_str(), "the transfer has ended at the portal: it cannot be told any more");
+    Ok(())
+}
+
+/// Compares what is to be told with what the Task says.
+fn plan(telling: Telling, payload: &[u8], notice: &TransferNotice, task: Task) -> Result<Plan, TellError> {
     let (mover, next) = match telling {
         Telling::ReceiptInCustody | Telling::ReceiptInPacs => {
             let jws =
@@ -135,7 +151,7 @@ fn next_task(
                 Telling::ReceiptInPacs | Telling::Decline => ReceiptStage::InPacs,
             };
             if notice.receipts.iter().any(|(told, _)| *told == stage) {
-                return Ok(None);
+                return Ok(Plan::Known);
             }
             if telling == Telling::ReceiptInPacs && notice.status == TaskStatus::Requested {
                 // Receipt 1 is still on its way: this one waits for it.
@@ -152,7 +168,7 @@ fn next_task(
         }
     };
     let to = TaskStatus::from_code(&next.status).ok_or(TellError::Message("unknown status"))?;
-    Ok(may_move(mover, notice.status, to).then_some(next))
+    Ok(if may_move(mover, notice.status, to) { Plan::Update(Box::new(next)) } else { Plan::TooLate })
 }
 
 impl Worker for Reporter {
@@ -189,5 +205,47 @@ impl Worker for Reporter {
             () = tokio::time::sleep(sleep.max(Duration::from_millis(20))) => {}
             changed = self.changes.changed() => if changed.is_err() { tokio::time::sleep(LOOK_AGAIN).await },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beeldbox_protocol::portal::task::NewTransfer;
+
+    use super::*;
+
+    fn requested() -> Task {
+        let at = "2026-11-23T09:14:00Z".parse().unwrap();
+        let new = NewTransfer {
+            transfer: TransferId::from_random([5; 16]),
+            sender: "90000381".parse().unwrap(),
+            addressee_ura: "90000382".parse().unwrap(),
+            addressee: "zuid-radiologie".parse().unwrap(),
+            urgent: false,
+            at,
+            valid_until: at,
+        };
+        let mut task = task::commit(new.draft(), &[]);
+        task.meta.version_id = Some("2".to_owned());
+        task.meta.last_updated = Some(at);
+        task
+    }
+
+    fn plan_for(telling: Telling, payload: &[u8], task: Task) -> Plan {
+        plan(telling, payload, &TransferNotice::read(&task).unwrap(), task).unwrap()
+    }
+
+    #[test]
+    fn a_recalled_transfer_is_never_taken_for_reported() {
+        let payload = br#"{"v":1,"transfer":"05050505-0505-4505-8505-050505050505","letter":"0000000000000000000000000000000000000000000000000000000000000000","stage":"in-pacs","by":"90000382","to":"90000381","stored":1,"of":1,"at":"2026-11-23T09:14:00Z"}"#;
+        let jws = format!("h.{}.s", data_encoding::BASE64URL_NOPAD.encode(payload));
+        assert_eq!(
+            plan_for(Telling::ReceiptInPacs, jws.as_bytes(), task::recalled(requested())),
+            Plan::TooLate
+        );
+        let fetched = task::with_receipt(requested(), ReceiptStage::InCustody, true, "a.b.c");
+        assert!(matches!(plan_for(Telling::ReceiptInPacs, jws.as_bytes(), fetched.clone()), Plan::Update(_)));
+        let told = task::with_receipt(fetched, ReceiptStage::InPacs, true, "a.b.c");
+        assert_eq!(plan_for(Telling::ReceiptInPacs, jws.as_bytes(), told), Plan::Known);
     }
 }
