@@ -23,6 +23,9 @@ mod deliver;
 mod dimse;
 // Verification SCU.
 mod echo;
+// Doors for the fuzz targets; not in any other build.
+#[cfg(fuzzing)]
+pub mod fuzzing;
 // What an instance says about itself.
 mod instance;
 // Who takes instances into custody.

@@ -131,6 +131,24 @@ struct Connection<I> {
     places: Arc<Semaphore>,
 }
 
+/// The whole acceptor on a stream that is open already.
+#[cfg(fuzzing)]
+pub(crate) async fn accept_over<S, I>(stream: S, policy: NodePolicy, intake: I)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    I: Intake,
+{
+    let connection = Connection {
+        id: 1,
+        peer_address: SocketAddr::from(([127, 0, 0, 1], 1)),
+        places: Arc::new(Semaphore::new(policy.max_associations)),
+        policy: Arc::new(policy),
+        intake: Arc::new(intake),
+    };
+    let (_running, phase) = watch::channel(Phase::Running);
+    connection.run(stream, phase).await;
+}
+
 /// Why a connection did not become an association.
 #[derive(Debug, thiserror::Error)]
 enum NoAssociation {

@@ -1,0 +1,142 @@
+//! Doors for the fuzz targets: whatever a peer may send, as bytes.
+//!
+//! Each function must return, without a panic and in bounded memory, whatever it is given. Compiled only with
+//! `--cfg fuzzing`.
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::dimse::Command;
+use crate::intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
+use crate::listen::accept_over;
+use crate::negotiate::{NodePolicy, negotiate};
+use crate::{InstanceHeader, pdu, sniff};
+
+/// Transfer syntaxes that [`data_set_header`] chooses from: each VR encoding, deflated, encapsulated, private, unknown.
+const TRANSFER_SYNTAXES: [&str; 7] = [
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.113619.5.2",
+    "2.25.1",
+];
+
+/// A request for an association that proposes verification (context 1) and CT storage in Explicit VR Little Endian
+/// (context 3), so that a target need not find one by chance.
+const REQUEST: &[u8] = b"\x01\x00\x00\x00\x00\xd7\x00\x01\x00\x00BEELDBOX        FUZZ            \
+\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+\x10\0\0\x151.2.840.10008.3.1.1.1\
+\x20\0\0\x2e\x01\0\0\0\x30\0\0\x111.2.840.10008.1.1\x40\0\0\x111.2.840.10008.1.2\
+\x20\0\0\x38\x03\0\0\0\x30\0\0\x191.2.840.10008.5.1.4.1.1.2\x40\0\0\x131.2.840.10008.1.2.1\
+\x50\0\0\x08\x51\0\0\x04\0\0\x40\0";
+
+/// A complete association PDU with its header, as acceptor (A-ASSOCIATE-RQ) and as requestor (A-ASSOCIATE-AC).
+pub fn control_pdu(bytes: &[u8]) {
+    let pdu = Bytes::copy_from_slice(bytes);
+    if let (Ok(request), Some(policy)) = (pdu::decode_request(&pdu), policy()) {
+        // What came of it is not the question here.
+        let _ = negotiate(&request, &policy, std::net::IpAddr::from([127, 0, 0, 1]));
+    }
+    let _ = pdu::decode_accept(&pdu);
+}
+
+/// Everything a peer sends on one connection. The first byte says how: its upper bit puts a valid A-ASSOCIATE-RQ before
+/// the rest, the others are the size of the pieces in which the rest arrives (0: all at once).
+pub fn association(bytes: &[u8]) {
+    let Some((how, rest)) = bytes.split_first() else { return };
+    let (Ok(runtime), Some(policy)) =
+        (tokio::runtime::Builder::new_current_thread().enable_time().build(), policy())
+    else {
+        return;
+    };
+    let piece = match usize::from(how & 0x7f) {
+        0 => usize::MAX,
+        size => size,
+    };
+    let greeting = if how & 0x80 == 0 { &[] } else { REQUEST };
+    runtime.block_on(async {
+        let (theirs, ours) = tokio::io::duplex(1 << 16);
+        let (mut answers, mut wire) = tokio::io::split(theirs);
+        let sending = async {
+            for part in std::iter::once(greeting).chain(rest.chunks(piece.min(rest.len().max(1)))) {
+                if wire.write_all(part).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            // The acceptor may have gone before us.
+            let _ = wire.shutdown().await;
+        };
+        let reading = async {
+            let mut heard = [0; 4096];
+            while answers.read(&mut heard).await.is_ok_and(|length| length > 0) {}
+        };
+        tokio::join!(sending, reading, accept_over(ours, policy, Nobody));
+    });
+}
+
+/// A command set as it is put together from its PDVs.
+pub fn command_set(bytes: &[u8]) {
+    if let Ok(command) = Command::parse(Bytes::copy_from_slice(bytes)) {
+        let _ = (command.message_id(), command.status(), command.error_comment());
+        let _ = (command.affected_sop_class(), command.affected_sop_instance());
+    }
+}
+
+/// The beginning of a data set, in one of the transfer syntaxes above.
+pub fn data_set_header(transfer_syntax_selector: u8, bytes: &[u8]) {
+    let chosen = usize::from(transfer_syntax_selector) % TRANSFER_SYNTAXES.len();
+    let _ = sniff::sniff(bytes, TRANSFER_SYNTAXES[chosen]);
+}
+
+fn policy() -> Option<NodePolicy> {
+    let ae_title = "BEELDBOX".parse().ok()?;
+    Some(NodePolicy { accept_any_peer: true, ..NodePolicy::new(ae_title) })
+}
+
+/// Takes everything and forgets it.
+struct Nobody;
+
+impl Intake for Nobody {
+    type Association = Nobody;
+
+    async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
+        Ok(Nobody)
+    }
+}
+
+impl IntakeAssociation for Nobody {
+    type Proof = ();
+
+    async fn begin(&mut self, _header: InstanceHeader) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn write(&mut self, _chunk: Bytes) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn abandon(&mut self) {}
+
+    async fn close(self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_before_the_bytes_is_accepted() {
+        let request = pdu::decode_request(&Bytes::from_static(REQUEST)).unwrap();
+        let agreement =
+            negotiate(&request, &policy().unwrap(), std::net::IpAddr::from([127, 0, 0, 1])).unwrap();
+        assert_eq!(agreement.contexts.len(), 2);
+        association(&[&[0x83][..], &pdu::RELEASE_REQUEST].concat());
+    }
+}
