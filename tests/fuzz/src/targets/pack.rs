@@ -1,0 +1,274 @@
+//! The reader of packs, in three ways: bytes as they come, a pack by a sender who holds the key and means harm, and an
+//! honest pack that was changed on the way.
+//!
+//! What must be true: nothing is accepted that differs from what was sealed, and what is accepted has the length and
+//! the digest that it says.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use beeldbox_protocol::envelope::keys::SecretKey;
+use beeldbox_protocol::envelope::pack::{
+    CHUNK_HEAD_LEN, CHUNK_LEN, ChunkHead, FRAME_HEADER_LEN, FrameOpener, FrameSealer, FrameSummary,
+    InstanceDescription, PACK_HEADER_LEN, PackError, PackId, check_pack_header, pack_header,
+    read_frame_header, read_pack_header,
+};
+use beeldbox_protocol::ident::{Digest, RunningDigest};
+
+use super::Script;
+use crate::budget::{Allowance, within};
+
+const KEY: [u8; 32] = [0x4b; 32];
+const ID: [u8; 16] = [0x49; 16];
+
+/// Most plaintext one input may ask the writer to make, in bytes: the reader is under test, not the writer.
+const MOST_MADE: usize = 4 * CHUNK_LEN;
+
+/// Flags of a chunk in the script of [`by_a_hostile_sender`].
+mod flag {
+    pub(super) const LAST: u8 = 1;
+    pub(super) const DESCRIBED: u8 = 2;
+    pub(super) const RIGHT_TRAILER: u8 = 4;
+    pub(super) const LONG: u8 = 8;
+    pub(super) const WRONG_COUNTER: u8 = 16;
+    pub(super) const LIE_ABOUT_LAST: u8 = 32;
+    pub(super) const NEXT_FRAME: u8 = 64;
+}
+
+/// Runs the reader. The first byte chooses the way.
+pub fn run(input: &[u8]) {
+    let mut script = Script(input);
+    match script.byte() % 3 {
+        0 => as_it_comes(script.0),
+        1 => by_a_hostile_sender(&mut script),
+        _ => changed_on_the_way(&mut script),
+    }
+}
+
+fn key() -> SecretKey {
+    SecretKey::from_bytes(KEY)
+}
+
+/// What the reader accepted as one frame.
+type Accepted = (InstanceDescription, FrameSummary);
+
+/// Reads a pack to its end as the box does, with one buffer for chunks.
+fn read(pack: &[u8]) -> (Vec<Accepted>, Result<(), PackError>) {
+    let mut accepted = Vec::new();
+    let end = within(Allowance::FourTimes, pack.len(), || read_into(pack, &mut accepted));
+    (accepted, end)
+}
+
+fn read_into(pack: &[u8], accepted: &mut Vec<Accepted>) -> Result<(), PackError> {
+    let (header, mut rest) = pack.split_first_chunk::<PACK_HEADER_LEN>().ok_or(PackError::Truncated)?;
+    let id = check_pack_header(header, &key())?;
+    assert_eq!(read_pack_header(header).as_ref(), Ok(&id), "with and without the key the same id");
+    let mut buffer = Vec::new();
+    for index in 0.. {
+        if rest.is_empty() {
+            break;
+        }
+        let (header, after) = rest.split_first_chunk::<FRAME_HEADER_LEN>().ok_or(PackError::Truncated)?;
+        let mut opener = FrameOpener::new(&key(), &id, index, header)?;
+        assert!(read_frame_header(header).is_ok());
+        rest = after;
+        let (mut digest, mut length) = (RunningDigest::new(), 0_u64);
+        while !opener.is_complete() {
+            let (head, after) = rest.split_first_chunk::<CHUNK_HEAD_LEN>().ok_or(PackError::Truncated)?;
+            let head = ChunkHead::parse(*head)?;
+            let (sealed, after) = after.split_at_checked(head.sealed_len).ok_or(PackError::Truncated)?;
+            buffer.clear();
+            buffer.extend_from_slice(sealed);
+            let piece = opener.open_chunk(head, &mut buffer)?;
+            digest.update(piece);
+            length += piece.len() as u64;
+            rest = after;
+        }
+        let (description, said) = opener.finish()?;
+        let found = FrameSummary { data_set_len: length, data_set_digest: digest.finish() };
+        assert_eq!(found, said, "what was given out is not what the frame says");
+        accepted.push((description, said));
+    }
+    Ok(())
+}
+
+fn as_it_comes(pack: &[u8]) {
+    let (accepted, _) = read(pack);
+    accepted.iter().for_each(|(description, _)| survives_another_sealing(description));
+}
+
+/// What was accepted can be sealed again and comes out the same: a description that could be read but not written
+/// would stop the box that stored it.
+fn survives_another_sealing(description: &InstanceDescription) {
+    let id = PackId::from_random(ID);
+    let mut pack = pack_header(&id, &key()).to_vec();
+    let sealer = FrameSealer::new(&key(), &id, 0, [7; 16], description, &mut pack);
+    sealer.finish(&mut pack).expect("an empty data set is not too long");
+    let (accepted, end) = read(&pack);
+    assert_eq!(end, Ok(()));
+    assert_eq!(accepted.len(), 1);
+    assert_eq!(&accepted[0].0, description);
+}
+
+/// A pack whose every chunk authenticates unless the script says otherwise, and whose inside is the script's.
+fn by_a_hostile_sender(script: &mut Script<'_>) {
+    let id = PackId::from_random(ID);
+    let mut pack = pack_header(&id, &key()).to_vec();
+    let (mut frame, mut made) = (0_u32, 0);
+    while !script.is_empty() && made < MOST_MADE {
+        let salt = [script.byte(); 16];
+        pack.extend_from_slice(b"FRM1\0\0\0\0");
+        pack.extend_from_slice(&salt);
+        let aead = frame_key(&id, frame, &salt);
+        let (mut counter, mut data_set) = (0_u32, Vec::new());
+        while !script.is_empty() && made < MOST_MADE {
+            let flags = script.byte();
+            let plaintext = hostile_plaintext(script, flags, &mut data_set);
+            made += plaintext.len();
+            seal_chunk(&aead, counter, flags, plaintext, &mut pack);
+            counter += 1;
+            if flags & flag::NEXT_FRAME != 0 {
+                break;
+            }
+        }
+        frame += 1;
+    }
+    let (accepted, _) = read(&pack);
+    accepted.iter().for_each(|(description, _)| survives_another_sealing(description));
+}
+
+/// The key of a frame, written from `ENVELOPE.md`: a sender does not use our code.
+fn frame_key(id: &PackId, index: u32, salt: &[u8; 16]) -> LessSafeKey {
+    let info: [&[u8]; 4] = [b"beeldbox/1 frame", id.as_bytes(), &index.to_be_bytes(), &[0]];
+    let derived = key().derive(salt, &info);
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derived.expose()).expect("32 bytes are a key"))
+}
+
+fn hostile_plaintext(script: &mut Script<'_>, flags: u8, data_set: &mut Vec<u8>) -> Vec<u8> {
+    let mut plaintext = Vec::new();
+    if flags & flag::DESCRIBED != 0 {
+        plaintext.extend_from_slice(&HONEST_DESCRIPTION);
+    }
+    let length = script.number() % 1024;
+    let mut data = script.take(length).to_vec();
+    if flags & flag::LONG != 0 {
+        let room = CHUNK_LEN - plaintext.len() - if flags & flag::RIGHT_TRAILER != 0 { 40 } else { 0 };
+        data.resize(room, 0xa5);
+    }
+    data_set.extend_from_slice(&data);
+    plaintext.extend_from_slice(&data);
+    if flags & flag::RIGHT_TRAILER != 0 {
+        plaintext.extend_from_slice(&(data_set.len() as u64).to_be_bytes());
+        plaintext.extend_from_slice(Digest::of(data_set).as_bytes());
+    }
+    plaintext
+}
+
+/// As `InstanceDescription` writes it: version, six lengths with their texts.
+const HONEST_DESCRIPTION: [u8; 21] = *b"\x01\x031.2\x031.3\x031.4\0\x031.5\x02AE";
+
+fn seal_chunk(aead: &LessSafeKey, counter: u32, flags: u8, mut plaintext: Vec<u8>, pack: &mut Vec<u8>) {
+    let is_last = flags & flag::LAST != 0;
+    let counter = if flags & flag::WRONG_COUNTER != 0 { counter ^ 1 } else { counter };
+    let mut nonce = [0; 12];
+    nonce[7..11].copy_from_slice(&counter.to_be_bytes());
+    nonce[11] = u8::from(is_last);
+    let sealing =
+        aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut plaintext);
+    sealing.expect("a chunk can be sealed");
+    let said_last = is_last != (flags & flag::LIE_ABOUT_LAST != 0);
+    let length = u32::try_from(plaintext.len()).expect("a chunk is short");
+    pack.extend_from_slice(&(length | if said_last { 1 << 31 } else { 0 }).to_be_bytes());
+    pack.extend_from_slice(&plaintext);
+}
+
+/// An honest pack and a list of changes: what is accepted is the beginning of what was sealed.
+fn changed_on_the_way(script: &mut Script<'_>) {
+    let id = PackId::from_random(ID);
+    let mut pack = pack_header(&id, &key()).to_vec();
+    let mut honest = Vec::new();
+    let description = honest_description();
+    for index in 0..u32::from(script.byte() % 3) + 1 {
+        let data_set = vec![script.byte(); script.number() * usize::from(script.byte() % 3)];
+        let salt = [script.byte(); 16];
+        let mut sealer = FrameSealer::new(&key(), &id, index, salt, &description, &mut pack);
+        sealer.write(&data_set, &mut pack).expect("short enough");
+        honest.push((description.clone(), sealer.finish(&mut pack).expect("short enough")));
+    }
+    let original = pack.clone();
+    while !script.is_empty() {
+        change(script, &mut pack);
+    }
+    let (accepted, end) = read(&pack);
+    assert!(honest.starts_with(&accepted), "a changed frame was accepted");
+    if end.is_ok() {
+        assert!(original.starts_with(&pack), "a changed pack was accepted to its end");
+    }
+    if original == pack {
+        assert_eq!((accepted.len(), end), (honest.len(), Ok(())), "an honest pack was refused");
+    }
+}
+
+fn change(script: &mut Script<'_>, pack: &mut Vec<u8>) {
+    let (what, at, length) = (script.byte(), script.number() + (script.number() << 16), script.number());
+    let at = at % (pack.len() + 1);
+    let end = (at + length).min(pack.len());
+    match what % 5 {
+        0 => {
+            if let Some(byte) = pack.get_mut(at) {
+                *byte ^= script.byte();
+            }
+        }
+        1 => drop(pack.drain(at..end)),
+        2 => {
+            let again = pack[at..end].to_vec();
+            drop(pack.splice(at..at, again));
+        }
+        3 => drop(pack.splice(at..at, script.take(length % 64).iter().copied())),
+        _ => {
+            // Two neighbours change places.
+            let middle = at + (end - at) / 2;
+            pack[at..end].rotate_left(middle - at);
+        }
+    }
+}
+
+fn honest_description() -> InstanceDescription {
+    InstanceDescription {
+        sop_class: "1.2.840.10008.5.1.4.1.1.2".parse().expect("a UID"),
+        sop_instance: "1.2.826.0.1.3680043.10.9.1".parse().expect("a UID"),
+        transfer_syntax: "1.2.840.10008.1.2.1".parse().expect("a UID"),
+        study: Some("1.2.826.0.1.3680043.10.9".parse().expect("a UID")),
+        series: None,
+        source_ae: "MODALITY".parse().expect("an AE title"),
+    }
+}
+
+/// Inputs to begin with.
+pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let id = PackId::from_random(ID);
+    let mut pack = vec![0];
+    pack.extend_from_slice(&pack_header(&id, &key()));
+    for index in 0..2_u8 {
+        let mut sealer =
+            FrameSealer::new(&key(), &id, index.into(), [index; 16], &honest_description(), &mut pack);
+        sealer.write(b"data set", &mut pack).expect("short enough");
+        sealer.finish(&mut pack).expect("short enough");
+    }
+    let described = flag::LAST | flag::DESCRIBED | flag::RIGHT_TRAILER;
+    let own_description = [&[1_u8, 1, flag::LAST, 0, 61][..], &HONEST_DESCRIPTION, &[0; 40]].concat();
+    vec![
+        ("two-frames", pack),
+        ("hostile-one-chunk", vec![1, 1, described, 0, 4, 1, 2, 3, 4]),
+        ("hostile-two-frames", vec![1, 1, described | flag::NEXT_FRAME, 0, 1, 9, 2, described, 0, 1, 9]),
+        (
+            "hostile-long-chunks",
+            vec![1, 1, flag::DESCRIBED | flag::LONG, 0, 0, flag::LAST | flag::RIGHT_TRAILER, 0, 1, 7],
+        ),
+        ("hostile-own-description", own_description),
+        ("hostile-liar", vec![1, 1, described | flag::LIE_ABOUT_LAST, 0, 1, 9, flag::WRONG_COUNTER, 0, 1, 9]),
+        ("unchanged", vec![2, 2, 7, 0, 9, 1, 1, 8, 255, 255, 2, 2, 9, 0, 0, 1, 3]),
+        ("one-bit", vec![2, 0, 7, 0, 9, 1, 1, 0, 0, 90, 0, 0, 0, 0, 1]),
+        ("cut", vec![2, 0, 7, 0, 9, 1, 1, 1, 0, 120, 0, 0, 255, 255]),
+        ("doubled", vec![2, 0, 7, 0, 9, 1, 1, 2, 0, 64, 0, 0, 0, 200]),
+        ("swapped", vec![2, 1, 7, 0, 9, 1, 1, 7, 0, 9, 1, 1, 4, 0, 64, 0, 0, 1, 100]),
+    ]
+}
