@@ -10,7 +10,7 @@
 //! No name that came from the network ever becomes part of a path.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -58,6 +58,19 @@ impl Disk {
         self.dir.join("ledger.sqlite")
     }
 
+    /// Writes the ledger's empty log out to this length with zeros and flushes it, for the reason given in
+    /// [`crate::ahead`]: a commit then overwrites instead of extending the file. To SQLite, zeros behind the valid frames
+    /// are what old frames are: the rest of an earlier log. Called on the ledger thread only, while the log is empty.
+    pub(crate) fn write_log_ahead(&self, len: usize) -> io::Result<()> {
+        let log = self.dir.join("ledger.sqlite-wal");
+        let mut file = OpenOptions::new().write(true).open(log)?;
+        if file.metadata()?.len() == 0 {
+            file.write_all(&vec![0; len])?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn packs(&self) -> &Path {
         &self.packs
     }
@@ -100,6 +113,11 @@ impl Disk {
         }
         self.remake_ballast(free);
         Ok(())
+    }
+
+    /// Whether this much can be taken without touching the reserve, as far as the file system says.
+    pub(crate) fn has_room_beyond_reserve(&self, more_bytes: u64) -> bool {
+        self.free_bytes().is_ok_and(|free| free >= self.reserve_bytes.saturating_add(more_bytes))
     }
 
     /// Gives the kept room away, so that what must still be written can be.

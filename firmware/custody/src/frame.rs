@@ -26,15 +26,17 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Begins the frame behind the end of a pack, with a fresh salt.
+    /// Begins the frame behind the end of a pack, with a fresh salt. The buffer may come from an earlier frame.
     pub(crate) fn begin(
         custody: &Custody,
         pack: &OpenPack,
         description: &InstanceDescription,
         attributes: &InstanceAttributes,
+        mut buffer: Vec<u8>,
     ) -> Result<Self, IntakeError> {
         let salt = custody.vault().random()?;
-        let mut buffer = Vec::with_capacity(WRITE_LEN + 2 * MAX_SEALED_CHUNK_LEN);
+        buffer.clear();
+        buffer.reserve(WRITE_LEN + 2 * MAX_SEALED_CHUNK_LEN);
         let sealer = FrameSealer::new(&pack.key, &pack.id, pack.frames, salt, description, &mut buffer);
         Ok(Frame {
             sealer: Some(sealer),
@@ -64,6 +66,11 @@ impl Frame {
         let summary = sealer.finish(&mut self.buffer).map_err(IntakeError::Seal)?;
         self.put(pack)?;
         Ok(summary)
+    }
+
+    /// Gives the buffer back for the next frame. It holds ciphertext only.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 
     fn put(&mut self, pack: &OpenPack) -> Result<(), IntakeError> {

@@ -39,6 +39,8 @@ pub struct IntakeSession {
     /// The collection of this association's instances that name no study.
     nameless: Option<CollectionId>,
     frame: Option<Frame>,
+    /// Taken from the last frame for the next one.
+    buffer: Vec<u8>,
 }
 
 /// Proof that an instance is in custody: sealed, flushed, committed. Only custody makes it; whoever answers success
@@ -70,7 +72,14 @@ impl DurablyStored {
 impl Custody {
     /// Begins the intake of one association.
     pub fn intake(&self, source_ae: AeTitle) -> IntakeSession {
-        IntakeSession { custody: self.clone(), source_ae, packs: HashMap::new(), nameless: None, frame: None }
+        IntakeSession {
+            custody: self.clone(),
+            source_ae,
+            packs: HashMap::new(),
+            nameless: None,
+            frame: None,
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -96,7 +105,8 @@ impl IntakeSession {
             self.packs.insert(description.study.clone(), pack);
         }
         let pack = self.packs.get(&description.study).ok_or(IntakeError::NotBegun)?;
-        self.frame = Some(Frame::begin(&self.custody, pack, description, attributes)?);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.frame = Some(Frame::begin(&self.custody, pack, description, attributes, buffer)?);
         Ok(())
     }
 
@@ -132,9 +142,12 @@ impl IntakeSession {
             // If the ledger is in doubt its row may exist after all: then the bytes stay for recovery to judge.
             if !matches!(error, IntakeError::Ledger(_)) {
                 self.drop_tail(&study);
+            } else if let Some(pack) = self.packs.get_mut(&study) {
+                pack.is_doubtful = true;
             }
             self.give_up(&study);
         }
+        self.buffer = frame.into_buffer();
         finished
     }
 
@@ -169,7 +182,10 @@ impl IntakeSession {
         let summary = frame.finish(pack)?;
         pack.flush()?;
         match commit(&self.custody, pack, frame, summary, now)? {
-            Admission::Admitted => Ok(stored(summary, false)),
+            Admission::Admitted => {
+                self.custody.ahead().look(&pack.room, pack.committed_len, frame.written);
+                Ok(stored(summary, false))
+            }
             Admission::Duplicate => {
                 self.drop_tail(study);
                 Ok(stored(summary, true))
@@ -214,7 +230,7 @@ impl IntakeSession {
     ) -> Result<Admission, IntakeError> {
         let pack = self.open_pack(now, study, &frame.attributes)?;
         let pack = self.packs.entry(study.clone()).or_insert(pack);
-        let mut copy = Frame::begin(&self.custody, pack, &frame.description, &frame.attributes)?;
+        let mut copy = Frame::begin(&self.custody, pack, &frame.description, &frame.attributes, Vec::new())?;
         let mut reader = FrameReader::of_tail(old).map_err(IntakeError::ReadBack)?;
         while let Some(piece) = reader.step().map_err(IntakeError::ReadBack)? {
             copy.write(pack, piece)?;
@@ -351,6 +367,10 @@ fn stored(summary: FrameSummary, was_duplicate: bool) -> DurablyStored {
 /// does the same.
 fn release(custody: &Custody, pack: OpenPack, then: impl FnOnce() + Send + 'static) {
     let (disk, holds) = (custody.disk(), Arc::clone(&custody.holds()));
+    if !pack.is_doubtful {
+        // Room written ahead, mostly. What stays if this fails is cut at the next start.
+        drop(pack.cut_tail());
+    }
     let OpenPack { id, row, collection, .. } = pack;
     let answer = Answer::Then(Box::new(move |closed| {
         holds.give_back(collection);

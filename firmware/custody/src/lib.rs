@@ -37,6 +37,7 @@ pub use crate::transfer_records::{
     SenderSnapshot, TransferConfidential, TransferRow,
 };
 
+use crate::ahead::Ahead;
 use crate::disk::Disk;
 use crate::holds::Holds;
 use crate::ledger::Ledger;
@@ -53,6 +54,7 @@ mod records;
 mod transfer_records;
 // Taking in: an association's instances, the packs they go to, and their rows.
 mod admission;
+mod ahead;
 mod frame;
 mod holds;
 mod intake;
@@ -113,6 +115,7 @@ struct Parts {
     vault: Arc<Vault>,
     disk: Arc<Disk>,
     holds: Arc<Holds>,
+    ahead: Ahead,
     pack_bytes_max: u64,
 }
 
@@ -143,7 +146,8 @@ impl Custody {
         let disk = Arc::new(disk);
         let ledger = Ledger::start(connection, lock, Arc::clone(&disk))?;
         let holds = Arc::new(Holds::default());
-        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, pack_bytes_max }) }, report))
+        let ahead = Ahead::start(Arc::clone(&disk))?;
+        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, ahead, pack_bytes_max }) }, report))
     }
 
     /// Counts commits that changed something: wakes whoever shows or drives the ledger.
@@ -186,6 +190,10 @@ impl Custody {
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
         Arc::clone(&self.parts.holds)
+    }
+
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.parts.ahead
     }
 
     pub(crate) fn pack_bytes_max(&self) -> u64 {

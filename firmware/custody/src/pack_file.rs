@@ -1,16 +1,18 @@
 //! A pack that an association is filling: the file, its key, and how much of it counts.
 //!
-//! Bytes behind `committed_len` do not count: they are a frame on its way, or the rest of one that was given up. The
-//! file is written at explicit offsets only. After a failed write or flush the file is never written again.
+//! Bytes behind `committed_len` do not count: they are a frame on its way, the rest of one that was given up, or room
+//! written ahead. The file is written at explicit offsets only. After a failed write or flush the file is never written again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId, pack_header};
 
+use crate::ahead::Room;
 use crate::disk::Disk;
 use crate::error::{CustodyError, IntakeError};
 use crate::records::CollectionId;
@@ -30,13 +32,16 @@ pub(crate) struct OpenPack {
     pub(crate) row: i64,
     pub(crate) collection: CollectionId,
     pub(crate) key: SecretKey,
-    pub(crate) file: File,
+    /// The file, and the room written ahead in it.
+    pub(crate) room: Arc<Room>,
     /// Bytes that the ledger knows of.
     pub(crate) committed_len: u64,
     /// Frames that the ledger knows of; the next frame has this index.
     pub(crate) frames: u32,
     /// What the collection was last told of patient and study, so that it is told again only when it changes.
     pub(crate) described: InstanceAttributes,
+    /// Whether the ledger may know of more than `committed_len`: then nothing is cut off but by recovery.
+    pub(crate) is_doubtful: bool,
 }
 
 impl NewPack {
@@ -71,10 +76,11 @@ impl NewPack {
             row,
             collection,
             key,
-            file,
+            room: Room::new(file, PACK_HEADER_LEN as u64),
             committed_len: PACK_HEADER_LEN as u64,
             frames: 0,
             described,
+            is_doubtful: false,
         }
     }
 }
@@ -82,7 +88,7 @@ impl NewPack {
 impl OpenPack {
     /// Writes sealed bytes at an offset. They do not count yet.
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IntakeError> {
-        self.file.write_all_at(bytes, offset).map_err(IntakeError::pack("write to"))
+        self.room.write(bytes, offset).map_err(IntakeError::pack("write to"))
     }
 
     /// Flushes everything written.
@@ -90,11 +96,11 @@ impl OpenPack {
     /// # Durability
     /// When this returns, the bytes survive a power cut; they count once the ledger says so.
     pub(crate) fn flush(&self) -> Result<(), IntakeError> {
-        self.file.sync_data().map_err(IntakeError::pack("flush"))
+        self.room.file().sync_data().map_err(IntakeError::pack("flush"))
     }
 
-    /// Cuts off what does not count. Needs no flush: start-up would cut it too.
+    /// Cuts off what does not count, and the room behind it. Needs no flush: start-up would cut it too.
     pub(crate) fn cut_tail(&self) -> io::Result<()> {
-        self.file.set_len(self.committed_len)
+        self.room.cut(self.committed_len)
     }
 }

@@ -363,15 +363,11 @@ impl FrameSealer {
     pub fn write(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
         self.digest.update(piece);
         self.data_set_len += piece.len() as u64;
-        while !piece.is_empty() {
-            let room = CHUNK_LEN - self.plaintext.len();
-            let (now, later) = piece.split_at(room.min(piece.len()));
-            self.plaintext.extend_from_slice(now);
+        while let Some((now, later)) = piece.split_at_checked(CHUNK_LEN - self.plaintext.len()) {
+            self.seal_chunk(now, false, out)?;
             piece = later;
-            if self.plaintext.len() == CHUNK_LEN {
-                self.seal_chunk(false, out)?;
-            }
         }
+        self.plaintext.extend_from_slice(piece);
         Ok(())
     }
 
@@ -382,24 +378,26 @@ impl FrameSealer {
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<FrameSummary, PackError> {
         // The trailer never straddles two chunks, so that the last chunk alone tells how the frame ends.
         if self.plaintext.len() + TRAILER_LEN > CHUNK_LEN {
-            self.seal_chunk(false, out)?;
+            self.seal_chunk(&[], false, out)?;
         }
         let digest = std::mem::take(&mut self.digest).finish();
         self.plaintext.extend_from_slice(&self.data_set_len.to_be_bytes());
-        self.plaintext.extend_from_slice(digest.as_bytes());
-        self.seal_chunk(true, out)?;
+        self.seal_chunk(digest.as_bytes(), true, out)?;
         Ok(FrameSummary { data_set_len: self.data_set_len, data_set_digest: digest })
     }
 
-    fn seal_chunk(&mut self, is_last: bool, out: &mut Vec<u8>) -> Result<(), PackError> {
-        let head = ChunkHead { sealed_len: self.plaintext.len() + AUTH_TAG_LEN, is_last };
+    /// Seals what is held and `rest` behind it as one chunk, in place in `out`: every byte is copied once on its way.
+    fn seal_chunk(&mut self, rest: &[u8], is_last: bool, out: &mut Vec<u8>) -> Result<(), PackError> {
+        let head = ChunkHead { sealed_len: self.plaintext.len() + rest.len() + AUTH_TAG_LEN, is_last };
         out.extend_from_slice(&head.encode());
+        let begin = out.len();
+        out.extend_from_slice(&self.plaintext);
+        out.extend_from_slice(rest);
         let nonce = chunk_nonce(self.counter, is_last);
         let tag = self
             .key
-            .seal_in_place_separate_tag(nonce, Aad::empty(), &mut self.plaintext)
+            .seal_in_place_separate_tag(nonce, Aad::empty(), &mut out[begin..])
             .expect("AES-256-GCM seals a 64 KiB chunk");
-        out.extend_from_slice(&self.plaintext);
         out.extend_from_slice(tag.as_ref());
         self.plaintext.clear();
         self.counter = self.counter.checked_add(1).ok_or(PackError::TooLong)?;
