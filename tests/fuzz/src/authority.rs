@@ -63,3 +63,16 @@ fn signer(of: &Value) -> OrganisationSigner {
     let chain = chain(of).into_iter().map(CertificateDer::from).collect();
     OrganisationSigner::new(&bytes(of, "pkcs8"), chain).expect("a signer")
 }
+
+/// The good letter of the vectors, sealed to the addressee.
+///
+/// # Panics
+/// If the vectors are not there.
+pub(crate) fn good_letter() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/envelope/letters.json");
+    let text = std::fs::read_to_string(path).expect("the vectors are there");
+    let vectors: Value = serde_json::from_str(&text).expect("the vectors are JSON");
+    let cases = vectors["cases"].as_array().expect("cases");
+    let good = cases.iter().find(|case| case["name"] == "good").expect("a good letter");
+    bytes(good, "letter")
+}

@@ -5,9 +5,10 @@
 //! clock's limit, against a reader that waits for ever, is the runner's.
 
 use std::alloc::System;
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap::Cap;
@@ -45,16 +46,29 @@ impl Allowance {
     }
 }
 
-/// Runs a reader that received so many bytes. Memory beyond the allowance ends the process.
+thread_local! {
+    /// Whether this thread is inside [`within`] already.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a reader that received so many bytes. Memory beyond the allowance ends the process. There is one limit for the
+/// process, so that other threads wait for their turn.
 ///
 /// # Panics
 /// If the allowance cannot be set.
 pub fn within<T>(allowance: Allowance, received: usize, reader: impl FnOnce() -> T) -> T {
+    static TURN: Mutex<()> = Mutex::new(());
+    let is_outermost = !INSIDE.replace(true);
+    let turn = is_outermost.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
     let before = ALLOCATOR.limit();
     let limit = ALLOCATOR.allocated().saturating_add(allowance.bytes(received)).min(before);
     ALLOCATOR.set_limit(limit).expect("the limit is above what lives");
     let result = reader();
     ALLOCATOR.set_limit(before).expect("the old limit is above what lives");
+    if is_outermost {
+        INSIDE.set(false);
+    }
+    drop(turn);
     result
 }
 

@@ -1,4 +1,5 @@
-//! Letters: the envelope as it comes, the content as a partner gone bad would sign and seal it.
+//! Letters: the envelope as it comes, the content as a partner gone bad would sign and seal it, and the body that is
+//! read once it is decrypted.
 //!
 //! What must be true: nothing opens that was not sealed, and what opens is what was sealed.
 
@@ -11,12 +12,13 @@ use super::Script;
 use crate::authority::AUTHORITY;
 use crate::budget::{Allowance, within};
 
-/// Runs the reader. The first byte chooses envelope or content.
+/// Runs the reader. The first byte chooses envelope, content or body.
 pub fn run(input: &[u8]) {
     let Some((which, rest)) = input.split_first() else { return };
-    match which % 2 {
+    match which % 3 {
         0 => envelope(rest),
-        _ => content(rest),
+        1 => content(rest),
+        _ => body(rest),
     }
 }
 
@@ -47,8 +49,57 @@ fn content(text: &[u8]) {
         open(&sealed, &letter.transfer, &AUTHORITY.identity, ura, &AUTHORITY.anchors, AUTHORITY.at)
     });
     match opened {
-        Ok((opened, _)) => assert_eq!(opened, letter),
+        Ok((opened, _)) => {
+            assert_eq!(opened, letter);
+            if letter.transfer == transfer() {
+                fits_together(&letter);
+            }
+        }
         Err(error) => assert!(letter.valid_until < AUTHORITY.at, "sealed by us and refused by us: {error}"),
+    }
+}
+
+/// A body, signed by a partner who sends any content with any padding. The door to it is in the instrumented build only.
+fn body(script: &[u8]) {
+    use beeldbox_protocol::envelope::jws::Kind;
+    let mut script = Script(script);
+    let (longer, flipped) = (script.number(), script.number());
+    let jws = AUTHORITY.sender.sign(Kind::Letter, script.0, &SystemRandom::new());
+    let length =
+        u32::try_from(jws.len()).expect("short").wrapping_add(u32::try_from(longer).expect("two bytes"));
+    let mut body = [length.to_be_bytes().as_slice(), jws.as_bytes()].concat();
+    body.resize(body.len().next_multiple_of(4096), 0);
+    if let Some(byte) = body.get_mut(flipped).filter(|_| flipped != 0) {
+        *byte ^= 1;
+    }
+    #[cfg(fuzzing)]
+    {
+        let (anchors, ura) = (&AUTHORITY.anchors, AUTHORITY.addressee.ura());
+        let opened = within(Allowance::Fixed, body.len(), || {
+            beeldbox_protocol::envelope::letter::open_body(&body, &transfer(), ura, anchors, AUTHORITY.at)
+        });
+        if let Ok((letter, sender)) = opened {
+            assert_eq!(sender.organisation().ura(), AUTHORITY.sender.ura());
+            assert!(longer == 0 && flipped == 0, "a changed body was believed");
+            fits_together(&letter);
+        }
+    }
+}
+
+/// What a box that fetches and writes on the word of a letter relies on, said a second time.
+fn fits_together(letter: &Letter) {
+    assert_eq!(
+        (letter.v, letter.transfer, &letter.addressee.ura),
+        (1, transfer(), AUTHORITY.addressee.ura())
+    );
+    assert!(letter.valid_until >= AUTHORITY.at && !letter.instances.is_empty());
+    for pack in &letter.packs {
+        let parts: u128 = pack.parts.iter().map(|part| u128::from(part.len)).sum();
+        assert_eq!(parts, u128::from(pack.len));
+    }
+    for instance in &letter.instances {
+        let pack = &letter.packs[usize::try_from(instance.pack).expect("a small number")];
+        assert!(u128::from(instance.at) + u128::from(instance.sealed) <= u128::from(pack.len));
     }
 }
 
@@ -65,16 +116,17 @@ fn recipient() -> RecipientVerified {
 
 /// Inputs to begin with.
 pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    let letter: Letter = serde_json::from_str(CONTENT).expect("a letter");
-    let sealed =
-        seal(&letter, &AUTHORITY.sender, &[&recipient()], &SystemRandom::new()).expect("a good letter");
-    let mut no_lists = Script(CONTENT.as_bytes());
-    let half = no_lists.take(CONTENT.len() / 2);
+    // Of the vectors, because another sealing would give other bytes each time.
+    let sealed = crate::authority::good_letter();
+
+    let half = &CONTENT.as_bytes()[..CONTENT.len() / 2];
     vec![
         ("sealed", [&[0], sealed.as_slice()].concat()),
         ("cut", [&[0], &sealed[..1300]].concat()),
         ("content", [&[1], CONTENT.as_bytes()].concat()),
         ("half-content", [&[1], half].concat()),
+        ("body", [&[2, 0, 0, 0, 0], CONTENT.as_bytes()].concat()),
+        ("body-too-long", [&[2, 0, 9, 0, 0], CONTENT.as_bytes()].concat()),
     ]
 }
 

@@ -38,7 +38,9 @@ pub fn run(input: &[u8]) {
     let mut script = Script(input);
     match script.byte() % 3 {
         0 => as_it_comes(script.0),
-        1 => by_a_hostile_sender(&mut script),
+        1 => {
+            by_a_hostile_sender(&mut script);
+        }
         _ => changed_on_the_way(&mut script),
     }
 }
@@ -108,8 +110,9 @@ fn survives_another_sealing(description: &InstanceDescription) {
     assert_eq!(&accepted[0].0, description);
 }
 
-/// A pack whose every chunk authenticates unless the script says otherwise, and whose inside is the script's.
-fn by_a_hostile_sender(script: &mut Script<'_>) {
+/// A pack whose every chunk authenticates unless the script says otherwise, and whose inside is the script's. Gives how
+/// many frames were accepted.
+fn by_a_hostile_sender(script: &mut Script<'_>) -> usize {
     let id = PackId::from_random(ID);
     let mut pack = pack_header(&id, &key()).to_vec();
     let (mut frame, mut made) = (0_u32, 0);
@@ -133,6 +136,7 @@ fn by_a_hostile_sender(script: &mut Script<'_>) {
     }
     let (accepted, _) = read(&pack);
     accepted.iter().for_each(|(description, _)| survives_another_sealing(description));
+    accepted.len()
 }
 
 /// The key of a frame, written from `ENVELOPE.md`: a sender does not use our code.
@@ -187,7 +191,14 @@ fn changed_on_the_way(script: &mut Script<'_>) {
     let mut honest = Vec::new();
     let description = honest_description();
     for index in 0..u32::from(script.byte() % 3) + 1 {
-        let data_set = vec![script.byte(); script.number() * usize::from(script.byte() % 3)];
+        let (filling, length) = (script.byte(), script.number());
+        // Mostly short, because long ones cost time; now and then more than one chunk.
+        let length = match script.byte() % 16 {
+            1 => length,
+            2 => length * 2,
+            _ => length % 300,
+        };
+        let data_set = vec![filling; length];
         let salt = [script.byte(); 16];
         let mut sealer = FrameSealer::new(&key(), &id, index, salt, &description, &mut pack);
         sealer.write(&data_set, &mut pack).expect("short enough");
@@ -198,13 +209,17 @@ fn changed_on_the_way(script: &mut Script<'_>) {
         change(script, &mut pack);
     }
     let (accepted, end) = read(&pack);
-    assert!(honest.starts_with(&accepted), "a changed frame was accepted");
+    only_the_beginning(&honest, &accepted);
     if end.is_ok() {
         assert!(original.starts_with(&pack), "a changed pack was accepted to its end");
     }
     if original == pack {
         assert_eq!((accepted.len(), end), (honest.len(), Ok(())), "an honest pack was refused");
     }
+}
+
+fn only_the_beginning(honest: &[Accepted], accepted: &[Accepted]) {
+    assert!(honest.starts_with(accepted), "a changed frame was accepted");
 }
 
 fn change(script: &mut Script<'_>, pack: &mut Vec<u8>) {
@@ -271,4 +286,37 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("doubled", vec![2, 0, 7, 0, 9, 1, 1, 2, 0, 64, 0, 0, 0, 200]),
         ("swapped", vec![2, 1, 7, 0, 9, 1, 1, 7, 0, 9, 1, 1, 4, 0, 64, 0, 0, 1, 100]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(seed: &str) -> usize {
+        let seeds = seeds();
+        let (_, input) = seeds.iter().find(|(name, _)| *name == seed).expect("a seed");
+        match input[0] {
+            0 => read(&input[1..]).0.len(),
+            _ => by_a_hostile_sender(&mut Script(&input[1..])),
+        }
+    }
+
+    #[test]
+    fn the_seeds_get_past_authentication() {
+        assert_eq!(accepted("two-frames"), 2);
+        assert_eq!(accepted("hostile-one-chunk"), 1);
+        assert_eq!(accepted("hostile-two-frames"), 2);
+        assert_eq!(accepted("hostile-long-chunks"), 1);
+        assert_eq!(accepted("hostile-liar"), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "a changed frame was accepted")]
+    fn a_reader_that_accepts_what_was_not_sealed_is_noticed() {
+        let honest =
+            vec![(honest_description(), FrameSummary { data_set_len: 0, data_set_digest: Digest::of(b"") })];
+        let other =
+            vec![(honest_description(), FrameSummary { data_set_len: 1, data_set_digest: Digest::of(b"x") })];
+        only_the_beginning(&honest, &other);
+    }
 }
