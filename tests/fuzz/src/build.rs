@@ -36,7 +36,7 @@ pub(crate) fn build(places: &Places) -> Result<PathBuf> {
         .current_dir(&places.root)
         .status()
         .context("cargo")?;
-    ensure!(status.success(), "the instrumented build failed (it needs a C++ compiler: apt-get install g++)");
+    ensure!(status.success(), "the instrumented build failed; without a C++ compiler: apt-get install g++");
     Ok(places.out.join(host).join("fuzzing").join("fuzz-one"))
 }
 

@@ -20,13 +20,19 @@ struct Step {
 }
 
 /// In the order in which a mistake is found soonest.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "format", arguments: &["fmt", "--all", "--check"], environment: &[] },
     Step { name: "build", arguments: &["build", "--workspace", "--bins"], environment: &[] },
     Step { name: "tests", arguments: &["test", "--workspace", "--no-fail-fast"], environment: &[] },
     Step {
         name: "lint",
         arguments: &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+        environment: &[],
+    },
+    // A minute for each reader; an hour is `cargo run -p beeldbox-fuzz -- --seconds 3600`.
+    Step {
+        name: "fuzz",
+        arguments: &["run", "--package", "beeldbox-fuzz", "--", "--seconds", "60"],
         environment: &[],
     },
     Step {

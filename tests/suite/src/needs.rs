@@ -1,5 +1,5 @@
 //! What the tests need beside Rust and a C compiler: foreign DICOM software, because two ends of one code base can
-//! agree on a mistake, and a browser.
+//! agree on a mistake, a browser, and a C++ compiler for the fuzzer.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
+    // For the fuzzer's own library.
+    ("c++", "g++"),
     ("storescu", "dcmtk"),
     ("Orthanc", "orthanc"),
     ("chromium", "chromium"),
