@@ -62,7 +62,6 @@ impl Contender {
                 vec![vec![], vec!["--fork"], vec!["--bit-preserving"], vec!["--bit-preserving", "--fork"]]
             }
             Contender::Dcmtk => vec![vec![], vec!["--bit-preserving"]],
-            Contender::DicomRs if associations > 1 => vec![vec![], vec!["--non-blocking"]],
             Contender::DicomRs => vec![vec![], vec!["--non-blocking"]],
         }
     }
@@ -105,7 +104,7 @@ impl Running {
         let (port, http) = (free_port()?, free_port()?);
         let (mut command, target) = match contender {
             Contender::Beeldbox => appliance::command(&places.programs, &folder, port)?,
-            Contender::Dcmtk => (dcmtk(&store, port)?, at(port, "STORESCP")),
+            Contender::Dcmtk => (dcmtk(&store)?, at(port, "STORESCP")),
             Contender::DicomRs => (dicom_rs(&places.tools, &store, port)?, at(port, "STORE-SCP")),
             Contender::Orthanc => (orthanc(&folder, &store, (port, http), true)?, at(port, "ORTHANC")),
             Contender::OrthancUnsynced => {
@@ -113,6 +112,8 @@ impl Running {
             }
         };
         command.args(manner);
+        // DCMTK, also inside Orthanc: without it, answers wait for the sender's delayed acknowledgements.
+        command.env("TCP_NODELAY", "1");
         if contender == Contender::Dcmtk {
             // The port comes last.
             command.arg(port.to_string());
@@ -164,13 +165,11 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn dcmtk(store: &Path, _port: u16) -> Result<Command> {
+fn dcmtk(store: &Path) -> Result<Command> {
     // The search path may hold another storescp under the same name.
     let path = Path::new("/usr/bin/storescp");
     ensure!(path.exists(), "DCMTK is not installed; on Debian: apt-get install dcmtk");
     let mut command = Command::new(path);
-    // Without this its answers wait for the sender's delayed acknowledgements.
-    command.env("TCP_NODELAY", "1");
     command.args(["--quiet", "--disable-host-lookup", "--max-pdu", LONGEST_PDU, "--output-directory"]);
     command.arg(store);
     Ok(command)

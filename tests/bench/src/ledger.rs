@@ -14,10 +14,10 @@ use beeldbox_protocol::envelope::pack::InstanceDescription;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// Instances per study: the mean of a hospital.
-const STUDY: u32 = 330;
-/// Instances of the study that is measured.
-const PROBE: u32 = 200;
+/// Instances per study: few, so that a thousand instances fill the page that is listed.
+const STUDY: u32 = 20;
+/// Studies that are measured; their medians count.
+const PROBES: u32 = 15;
 /// Studies on a page.
 const PAGE: u32 = 50;
 
@@ -55,34 +55,44 @@ pub fn compare(folder: &Path, few: u32, many: u32, as_json: bool) -> Result<()> 
 
 async fn measure(folder: &Path, count: u32) -> Result<[Duration; 4]> {
     std::fs::create_dir_all(folder)?;
-    let (custody, _) = open(folder)?;
+    let custody = open(folder)?;
     let studies = count.div_ceil(STUDY);
     for study in 0..studies {
-        let instances = STUDY.min(count - study * STUDY);
-        fill(&custody, study, instances)?;
+        fill(&custody, study)?;
         close(&custody, study).await?;
-        if study % 500 == 499 {
+        if study % 5000 == 4999 {
             eprintln!("bench: {} of {count} instances", (study + 1) * STUDY);
         }
     }
-    let intake = fill(&custody, studies, PROBE)?;
-    let begun = Instant::now();
-    let listed = custody.studies(None, PAGE).await?;
-    let list = begun.elapsed();
-    anyhow::ensure!(!listed.is_empty(), "no study is listed");
-    let begun = Instant::now();
-    close(&custody, studies).await?;
-    let closing = begun.elapsed();
+    let (mut intakes, mut lists, mut closings) = (Vec::new(), Vec::new(), Vec::new());
+    for study in studies..studies + PROBES {
+        intakes.push(fill(&custody, study)?);
+        let begun = Instant::now();
+        let listed = custody.studies(None, PAGE).await?;
+        lists.push(begun.elapsed());
+        anyhow::ensure!(listed.len() == usize::try_from(PAGE)?, "the page is not full");
+        let begun = Instant::now();
+        close(&custody, study).await?;
+        closings.push(begun.elapsed());
+    }
     custody.close().await;
     drop(custody);
-    let begun = Instant::now();
-    let (custody, _) = open(folder)?;
-    let recovery = begun.elapsed();
-    custody.close().await;
-    Ok([intake, list, closing, recovery])
+    let mut recoveries = Vec::new();
+    for _ in 0..PROBES {
+        let begun = Instant::now();
+        let custody = open(folder)?;
+        recoveries.push(begun.elapsed());
+        custody.close().await;
+    }
+    Ok([intakes, lists, closings, recoveries].map(middle))
 }
 
-fn open(folder: &Path) -> Result<(Custody, String)> {
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn open(folder: &Path) -> Result<Custody> {
     let options = OpenOptions {
         dir: folder.to_owned(),
         storage_key: StorageKey::from_bytes([7; 32]),
@@ -90,22 +100,21 @@ fn open(folder: &Path) -> Result<(Custody, String)> {
         reserve_bytes: 0,
         now: moment(0),
     };
-    let (custody, report) = Custody::open(options)?;
-    Ok((custody, report.to_string()))
+    let (custody, _report) = Custody::open(options)?;
+    Ok(custody)
 }
 
 /// Takes a study in; gives the median time of an instance.
-fn fill(custody: &Custody, study: u32, instances: u32) -> Result<Duration> {
+fn fill(custody: &Custody, study: u32) -> Result<Duration> {
     let mut session = custody.intake("BENCH".parse()?);
-    let mut times = Vec::with_capacity(usize::try_from(instances)?);
-    for instance in 0..instances {
+    let mut times = Vec::new();
+    for instance in 0..STUDY {
         let begun = Instant::now();
         take(&mut session, study, instance)?;
         times.push(begun.elapsed());
     }
     session.close();
-    times.sort_unstable();
-    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
+    Ok(middle(times))
 }
 
 fn take(session: &mut IntakeSession, study: u32, instance: u32) -> Result<()> {
