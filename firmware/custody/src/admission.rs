@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::columns::micros;
 use crate::error::CustodyError;
+use crate::intake::IntakeSource;
 use crate::moving::insert_outbound;
 use crate::records::CollectionId;
 use crate::state::OutboundState;
@@ -22,7 +23,7 @@ pub(crate) struct Opening {
     pub(crate) study: Option<StudyInstanceUid>,
     /// For instances without a study: the association's own collection, if it has one.
     pub(crate) nameless: Option<CollectionId>,
-    pub(crate) source_ae: AeTitle,
+    pub(crate) source: IntakeSource,
     /// The name of the transfer, if a collection has to be made.
     pub(crate) transfer: TransferId,
     pub(crate) attributes: InstanceAttributes,
@@ -33,6 +34,8 @@ pub(crate) struct Opening {
 pub(crate) struct Arrival {
     pub(crate) pack_row: i64,
     pub(crate) collection: CollectionId,
+    /// The alias that the collection was sent to.
+    pub(crate) called_alias: Option<AeTitle>,
     pub(crate) frame_index: u32,
     pub(crate) frame_offset: u64,
     pub(crate) frame_len: u64,
@@ -58,19 +61,26 @@ pub(crate) enum Admission {
     Closed,
 }
 
-/// Finds the collecting collection of the study, or makes one with its transfer, and makes the pack's row.
+/// Finds the collecting collection of the study for this alias, or makes one with its transfer, and makes the pack's
+/// row.
 pub(crate) fn open_pack(
     connection: &Connection,
     vault: &Vault,
     opening: &Opening,
 ) -> Result<(i64, CollectionId), CustodyError> {
+    check_quota(connection, &opening.source)?;
     let collecting = "SELECT c.id
          FROM collection c JOIN transfer t ON t.collection = c.id
          WHERE t.direction = 'outbound' AND t.state = 'collecting' AND ";
     let found = match (&opening.study, opening.nameless) {
         (Some(study), _) => connection
-            .prepare_cached(&format!("{collecting} c.study_uid = ?1 ORDER BY c.id DESC LIMIT 1"))?
-            .query_row([study.as_str()], |row| row.get(0))
+            .prepare_cached(&format!(
+                "{collecting} c.study_uid = ?1 AND c.called_ae IS ?2 ORDER BY c.id DESC LIMIT 1"
+            ))?
+            .query_row(
+                params![study.as_str(), opening.source.called_alias.as_ref().map(AeTitle::as_str)],
+                |row| row.get(0),
+            )
             .optional()?,
         (None, Some(nameless)) => connection
             .prepare_cached(&format!("{collecting} c.id = ?1"))?
@@ -89,6 +99,18 @@ pub(crate) fn open_pack(
         )?
         .execute(params![opening.pack.as_bytes(), collection.0, PACK_HEADER_LEN, opening.wrapped_key])?;
     Ok((connection.last_insert_rowid(), collection))
+}
+
+/// Refuses a pack to a peer that has as much here as it may. Notes a new peer.
+fn check_quota(connection: &Connection, source: &IntakeSource) -> Result<(), CustodyError> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO source (ae, kept_bytes) VALUES (?1, 0)")?
+        .execute([source.calling_ae.as_str()])?;
+    let Some(quota) = source.quota_bytes else { return Ok(()) };
+    let kept: u64 = connection
+        .prepare_cached("SELECT kept_bytes FROM source WHERE ae = ?1")?
+        .query_row([source.calling_ae.as_str()], |row| row.get(0))?;
+    if kept < quota { Ok(()) } else { Err(CustodyError::OverQuota) }
 }
 
 /// Takes an instance in, unless it is there already or its collection was closed.
@@ -131,15 +153,24 @@ pub(crate) fn admit(
              SET instances = instances + 1,
                  size_bytes = size_bytes + ?2,
                  last_instance_at = max(last_instance_at, ?3),
-                 conflict = max(conflict, ?4)
+                 conflict = max(conflict, ?4),
+                 two_patients = max(two_patients, ?5)
              WHERE id = ?1",
         )?
         .execute(params![
             arrival.collection.0,
             arrival.size_bytes,
             micros(arrival.now),
-            conflict || changed_identity
+            conflict,
+            changed_identity
         ])?;
+    connection
+        .prepare_cached(
+            "UPDATE source
+             SET kept_bytes = kept_bytes + ?2
+             WHERE ae = (SELECT source_ae FROM collection WHERE id = ?1)",
+        )?
+        .execute(params![arrival.collection.0, arrival.size_bytes])?;
     Ok(Admission::Admitted)
 }
 
@@ -226,8 +257,8 @@ struct Earlier {
     damaged: bool,
 }
 
-/// Instances of the same name: in the same collection, and in collections of the same study that were closed and are
-/// on their way or delivered. A transfer that ended otherwise does not count: whoever sends the study again then means
+/// Instances of the same name: in the same collection, and in collections of the same study, sent to the same alias,
+/// that were closed and are on their way or delivered. A transfer that ended otherwise does not count: whoever sends the study again then means
 /// to send it again.
 fn earlier(connection: &Connection, arrival: &Arrival) -> Result<Vec<Earlier>, CustodyError> {
     let mut statement = connection.prepare_cached(
@@ -237,6 +268,7 @@ fn earlier(connection: &Connection, arrival: &Arrival) -> Result<Vec<Earlier>, C
            AND c.direction = 'outbound'
            AND (c.id = ?2
                 OR (c.study_uid IS ?3
+                    AND c.called_ae IS ?4
                     AND c.erasing_at IS NULL
                     AND EXISTS (SELECT 1
                                 FROM transfer t
@@ -245,7 +277,12 @@ fn earlier(connection: &Connection, arrival: &Arrival) -> Result<Vec<Earlier>, C
     )?;
     let study = arrival.description.study.as_ref().map(StudyInstanceUid::as_str);
     let rows = statement.query_map(
-        params![arrival.description.sop_instance.as_str(), arrival.collection.0, study],
+        params![
+            arrival.description.sop_instance.as_str(),
+            arrival.collection.0,
+            study,
+            arrival.called_alias.as_ref().map(AeTitle::as_str)
+        ],
         |row| {
             Ok(Earlier {
                 id: row.get(0)?,
@@ -304,6 +341,22 @@ fn replace_damaged(
              WHERE id = ?1",
         )?
         .execute(params![collection.0, old.size_bytes])?;
+    give_back_quota(connection, collection, old.size_bytes)
+}
+
+/// What a peer has here became less.
+pub(crate) fn give_back_quota(
+    connection: &Connection,
+    collection: CollectionId,
+    size_bytes: u64,
+) -> Result<(), CustodyError> {
+    connection
+        .prepare_cached(
+            "UPDATE source
+             SET kept_bytes = max(0, kept_bytes - ?2)
+             WHERE ae = (SELECT source_ae FROM collection WHERE id = ?1)",
+        )?
+        .execute(params![collection.0, size_bytes])?;
     Ok(())
 }
 
@@ -314,12 +367,13 @@ fn make_collection(
 ) -> Result<CollectionId, CustodyError> {
     connection
         .prepare_cached(
-            "INSERT INTO collection (direction, study_uid, source_ae, opened_at, last_instance_at)
-             VALUES ('outbound', ?1, ?2, ?3, ?3)",
+            "INSERT INTO collection (direction, study_uid, source_ae, called_ae, opened_at, last_instance_at)
+             VALUES ('outbound', ?1, ?2, ?3, ?4, ?4)",
         )?
         .execute(params![
             opening.study.as_ref().map(StudyInstanceUid::as_str),
-            opening.source_ae.as_str(),
+            opening.source.calling_ae.as_str(),
+            opening.source.called_alias.as_ref().map(AeTitle::as_str),
             micros(opening.now)
         ])?;
     let collection = CollectionId(connection.last_insert_rowid());

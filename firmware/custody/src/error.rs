@@ -41,6 +41,9 @@ pub enum CustodyError {
     /// The disk is full; nothing was accepted or changed.
     #[error("the disk is full")]
     OutOfSpace,
+    /// The sender has as much here as it may; nothing was accepted.
+    #[error("the sender has as much on this box as it may")]
+    OverQuota,
     /// A write, flush or commit failed, and what is durable is not known: the process must restart into recovery.
     #[error("storage is in doubt: {why}")]
     InDoubt {
@@ -122,6 +125,9 @@ pub enum IntakeError {
     /// The disk is full: answer "out of resources" (A700H), the sender may try again.
     #[error("the disk is full")]
     OutOfSpace,
+    /// Its sender has as much here as it may: "out of resources" too, until something of it was delivered and erased.
+    #[error("the sender has as much on this box as it may")]
+    OverQuota,
     /// Writing or flushing its pack failed; the pack is not used again.
     #[error("could not {doing} the pack")]
     Pack {
@@ -187,6 +193,8 @@ impl From<CustodyError> for IntakeError {
     fn from(error: CustodyError) -> Self {
         if matches!(error, CustodyError::OutOfSpace) {
             IntakeError::OutOfSpace
+        } else if matches!(error, CustodyError::OverQuota) {
+            IntakeError::OverQuota
         } else {
             IntakeError::Ledger(error)
         }

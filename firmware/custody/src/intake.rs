@@ -30,11 +30,23 @@ use crate::records::CollectionId;
 /// Packs one association keeps open. Senders finish a study before they begin the next; more are closed and reopened.
 const OPEN_PACKS_MAX: usize = 8;
 
+/// Where the instances of an association come from, and what was meant with them.
+#[derive(Debug, Clone)]
+pub struct IntakeSource {
+    /// Calling AE title.
+    pub calling_ae: AeTitle,
+    /// The alias AE title that was called; nothing if it was the box's own. Studies sent to different aliases are
+    /// different decisions: each gets a collection of its own.
+    pub called_alias: Option<AeTitle>,
+    /// Most that this peer may have on the box and not erased, in bytes of data sets.
+    pub quota_bytes: Option<u64>,
+}
+
 /// The instances of one association. Dropping it gives up what is unfinished and closes its packs; the collections go
 /// on collecting.
 pub struct IntakeSession {
     custody: Custody,
-    source_ae: AeTitle,
+    source: IntakeSource,
     packs: HashMap<Option<StudyInstanceUid>, OpenPack>,
     /// The collection of this association's instances that name no study.
     nameless: Option<CollectionId>,
@@ -71,10 +83,10 @@ impl DurablyStored {
 
 impl Custody {
     /// Begins the intake of one association.
-    pub fn intake(&self, source_ae: AeTitle) -> IntakeSession {
+    pub fn intake(&self, source: IntakeSource) -> IntakeSession {
         IntakeSession {
             custody: self.clone(),
-            source_ae,
+            source,
             packs: HashMap::new(),
             nameless: None,
             frame: None,
@@ -87,7 +99,8 @@ impl IntakeSession {
     /// Begins an instance. One that was begun and not finished is given up first.
     ///
     /// # Errors
-    /// [`IntakeError::OutOfSpace`] before any data is accepted if free space is under the reserve.
+    /// [`IntakeError::OutOfSpace`] before any data is accepted if free space is under the reserve,
+    /// [`IntakeError::OverQuota`] if a pack has to be made and the peer has as much here as it may.
     ///
     /// # Durability
     /// When this returns, the pack that will hold the instance has a name, a header and a key that survive a power cut.
@@ -254,7 +267,7 @@ impl IntakeSession {
             wrapped_key: vault.wrap(&new.id, &new.key)?,
             study: study.clone(),
             nameless: self.nameless,
-            source_ae: self.source_ae.clone(),
+            source: self.source.clone(),
             transfer: TransferId::from_random(vault.random()?),
             attributes: attributes.clone(),
             now,
@@ -264,7 +277,8 @@ impl IntakeSession {
         match opened {
             Ok((row, collection)) => {
                 self.custody.holds().take(collection);
-                Ok(new.with_row(row, collection, attributes.clone()))
+                let alias = self.source.called_alias.clone();
+                Ok(new.with_row(row, collection, alias, attributes.clone()))
             }
             Err(error) => {
                 // A pack without a row is an orphan; start-up removes it if this fails.
@@ -337,6 +351,7 @@ fn commit(
     let arrival = Arrival {
         pack_row: pack.row,
         collection: pack.collection,
+        called_alias: pack.called_alias.clone(),
         frame_index: pack.frames,
         frame_offset: pack.committed_len,
         frame_len: frame.written,

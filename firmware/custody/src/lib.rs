@@ -20,16 +20,17 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use crate::audit::{AuditRecord, AuditRow};
+pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryEntry, DirectoryMark, KnownKey};
 pub use crate::error::{CustodyError, IntakeError, ReadError};
-pub use crate::intake::{DurablyStored, IntakeSession};
+pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
 pub use crate::moves::allowed;
 pub use crate::promise::{InboundCollection, InboundInstance, InboundPack};
 pub use crate::reading::FrameReader;
 pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
-pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, StudyRow};
+pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, QuietStudy, StudyRow};
 pub use crate::recovery::{DamagedStudy, RecoveryReport};
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
@@ -60,6 +61,7 @@ mod holds;
 mod intake;
 mod pack_file;
 // Looking and reading.
+mod commitment;
 mod counts;
 mod reading;
 mod studies;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId, pack_header};
+use beeldbox_protocol::ident::AeTitle;
 
 use crate::ahead::Room;
 use crate::disk::Disk;
@@ -31,6 +32,8 @@ pub(crate) struct OpenPack {
     /// Its row in the ledger.
     pub(crate) row: i64,
     pub(crate) collection: CollectionId,
+    /// The alias that the collection was sent to.
+    pub(crate) called_alias: Option<AeTitle>,
     pub(crate) key: SecretKey,
     /// The file, and the room written ahead in it.
     pub(crate) room: Arc<Room>,
@@ -68,6 +71,7 @@ impl NewPack {
         self,
         row: i64,
         collection: CollectionId,
+        called_alias: Option<AeTitle>,
         described: InstanceAttributes,
     ) -> OpenPack {
         let NewPack { id, key, file } = self;
@@ -75,6 +79,7 @@ impl NewPack {
             id,
             row,
             collection,
+            called_alias,
             key,
             room: Room::new(file, PACK_HEADER_LEN as u64),
             committed_len: PACK_HEADER_LEN as u64,

@@ -84,8 +84,12 @@ reasons! {
         PacsRefusedUs = "pacs_refused_us",
         /// The PACS refused some instances for good.
         PacsRefusedInstances = "pacs_refused_instances",
-        /// The study holds two different instances of one name, or of two patients.
+        /// The study holds two different instances of one name.
         ConflictingInstances = "conflicting_instances",
+        /// The instances of the study name different patients.
+        TwoPatients = "two_patients",
+        /// The study does not say whose it is: no instance has a Patient ID.
+        PatientIdMissing = "patient_id_missing",
         /// Bytes that we had are damaged or gone.
         PackDamaged = "pack_damaged",
     }
@@ -97,6 +101,8 @@ impl HoldReason {
         match self {
             HoldReason::RecipientKeyChanged
             | HoldReason::ConflictingInstances
+            | HoldReason::TwoPatients
+            | HoldReason::PatientIdMissing
             | HoldReason::PacsRefusedInstances
             | HoldReason::PackDamaged => Who::Technician,
             HoldReason::RecipientNotVerified

@@ -32,6 +32,8 @@ pub struct StudyRow {
     pub state: OutboundState,
     /// Which PACS or modality sent it.
     pub source_ae: AeTitle,
+    /// The alias AE title it was sent to; nothing if it was the box's own.
+    pub called_alias: Option<AeTitle>,
     /// Of whom it is.
     pub patient: Patient,
     /// What it is.
@@ -40,12 +42,31 @@ pub struct StudyRow {
     pub opened_at: Timestamp,
     /// When its last instance came.
     pub last_instance_at: Timestamp,
-    /// Whether it holds two different instances of one name, or names two patients.
+    /// Whether it holds two different instances of one name.
     pub conflict: bool,
+    /// Whether its instances name different patients.
+    pub two_patients: bool,
     /// Instances of it that cannot be read any more.
     pub damaged: u32,
     /// Its place in the list.
     pub cursor: Cursor,
+}
+
+/// A study that is still open and that nothing comes for at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuietStudy {
+    /// Its images.
+    pub collection: CollectionId,
+    /// The decision to send it.
+    pub transfer: TransferId,
+    /// Its name, unless the sender left it out.
+    pub study: Option<StudyInstanceUid>,
+    /// Who sends it.
+    pub source_ae: AeTitle,
+    /// When the last instance came.
+    pub last_instance_at: Timestamp,
+    /// How many came.
+    pub instances: u32,
 }
 
 /// One stored instance and where its frame is.

@@ -10,7 +10,10 @@ use crate::error::CustodyError;
 const APPLICATION_ID: i64 = 0x4265_4c64;
 
 /// Version of `schema.sql`. Migrations only go forward.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// Each takes a ledger from the version before it to its own. A landed one is never changed.
+const MIGRATIONS: [(i64, &str); 1] = [(2, include_str!("migrations/2.sql"))];
 
 /// Statements kept prepared: more than there are.
 const STATEMENTS_KEPT: usize = 128;
@@ -48,14 +51,27 @@ pub(crate) fn open(path: &Path) -> Result<Connection, CustodyError> {
         (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
             return Err(CustodyError::NewerSchema { found, known: SCHEMA_VERSION });
         }
-        (APPLICATION_ID, _) => {
+        (APPLICATION_ID, found) if found < 1 => {
             return Err(CustodyError::LedgerCorrupt {
                 finding: "schema version before the first".to_owned(),
             });
         }
+        (APPLICATION_ID, found) => migrate(&mut connection, found)?,
         (found, _) => return Err(CustodyError::NotALedger { found }),
     }
     Ok(connection)
+}
+
+/// All steps in one commit: a power cut leaves the old schema or the new one.
+fn migrate(connection: &mut Connection, from: i64) -> Result<(), CustodyError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    for (_, step) in MIGRATIONS.iter().filter(|(to, _)| *to > from) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    tracing::info!(from, to = SCHEMA_VERSION, "the ledger was migrated");
+    Ok(())
 }
 
 fn make(connection: &mut Connection) -> Result<(), CustodyError> {
@@ -65,4 +81,50 @@ fn make(connection: &mut Connection) -> Result<(), CustodyError> {
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every column of every table, and every index and trigger by name.
+    fn shape(connection: &Connection) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut statement = connection
+            .prepare(
+                "SELECT s.type || ' ' || s.name || coalesce('.' || c.name || ' ' || c.type || ' ' || c.\"notnull\", '')
+                 FROM sqlite_schema s LEFT JOIN pragma_table_info(s.name) c ON s.type = 'table'",
+            )
+            .unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            found.insert(row.get(0).unwrap());
+        }
+        found
+    }
+
+    #[test]
+    fn an_older_ledger_is_migrated_to_what_a_new_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("old.sqlite");
+        let connection = Connection::open(&old).unwrap();
+        connection.execute_batch(include_str!("tests/schema_1.sql")).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO collection (direction, source_ae, opened_at, last_instance_at, size_bytes)
+                 VALUES ('outbound', 'CT1', 0, 0, 30), ('outbound', 'CT1', 0, 0, 12);",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let migrated = open(&old).unwrap();
+        assert_eq!(shape(&migrated), shape(&open(&dir.path().join("new.sqlite")).unwrap()));
+        let kept: i64 = migrated
+            .query_row("SELECT kept_bytes FROM source WHERE ae = 'CT1'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 42);
+    }
 }

@@ -10,13 +10,15 @@ CREATE TABLE collection (
     direction        TEXT NOT NULL CHECK (direction IN ('outbound', 'inbound')), -- seen from this box
     study_uid        TEXT, -- Study Instance UID; NULL if the sender left it out
     source_ae        TEXT, -- calling AE title of the association that opened it; NULL if inbound
+    called_ae        TEXT, -- alias AE title that it was sent to; NULL if to the box's own, or inbound
     opened_at        INTEGER NOT NULL, -- when it was made
     last_instance_at INTEGER NOT NULL, -- when the last instance was committed
     closed_at        INTEGER, -- when the last instance was admitted for good; NULL while collecting
     instances        INTEGER NOT NULL DEFAULT 0 CHECK (instances >= 0), -- how many there are
     size_bytes       INTEGER NOT NULL DEFAULT 0 CHECK (size_bytes >= 0), -- sum of the lengths of their data sets
     damaged          INTEGER NOT NULL DEFAULT 0 CHECK (damaged >= 0), -- how many of them cannot be read any more
-    conflict         INTEGER NOT NULL DEFAULT 0 CHECK (conflict IN (0, 1)), -- two instances of one name, or two patients
+    conflict         INTEGER NOT NULL DEFAULT 0 CHECK (conflict IN (0, 1)), -- two different instances of one name
+    two_patients     INTEGER NOT NULL DEFAULT 0 CHECK (two_patients IN (0, 1)), -- instances name different patients
     sealed_study     BLOB, -- patient and description; NULL once erased
     erasing_at       INTEGER, -- when its keys were removed; bytes may still be there
     erased_at        INTEGER, -- when its bytes were gone too
@@ -110,6 +112,10 @@ CREATE INDEX transfer_by_collection ON transfer (collection);
 CREATE INDEX transfer_due ON transfer (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX transfer_by_direction ON transfer (direction, seq);
 CREATE INDEX transfer_by_state ON transfer (direction, state, seq);
+-- The two lists people page through: studies that wait for an addressee, and transfers that have a partner.
+CREATE INDEX transfer_to_address ON transfer (seq)
+    WHERE direction = 'outbound' AND addressee IS NULL AND state IN ('collecting', 'queued', 'held');
+CREATE INDEX transfer_with_partner ON transfer (direction, seq) WHERE direction = 'inbound' OR addressee IS NOT NULL;
 
 -- Parts that the portal has, per transfer. A hint: the portal's own list decides.
 CREATE TABLE sent_part (
@@ -138,6 +144,34 @@ CREATE TABLE receipt (
     at             INTEGER NOT NULL, -- when it was recorded
     UNIQUE (transfer, stage)
 ) STRICT;
+
+-- What each peer has on this box that is not erased: what its quota is compared with.
+CREATE TABLE source (
+    ae         TEXT PRIMARY KEY, -- calling AE title
+    kept_bytes INTEGER NOT NULL -- lengths of the data sets of its outbound collections
+) STRICT, WITHOUT ROWID;
+
+-- What a peer asked us to take responsibility for (PS3.4 annex J), until it was told.
+CREATE TABLE commitment (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT, -- name inside the ledger
+    requestor_ae TEXT NOT NULL, -- who asked
+    transaction_uid TEXT NOT NULL, -- the name it gave the request
+    requested_at INTEGER NOT NULL, -- when it asked
+    due_at       INTEGER NOT NULL, -- when to tell it next
+    attempts     INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- times that telling failed
+    UNIQUE (requestor_ae, transaction_uid)
+) STRICT;
+CREATE INDEX commitment_due ON commitment (due_at);
+
+-- One instance of such a request.
+CREATE TABLE commitment_item (
+    commitment   INTEGER NOT NULL REFERENCES commitment (id), -- of which request
+    item         INTEGER NOT NULL CHECK (item >= 0), -- place in the request
+    sop_class    TEXT NOT NULL, -- Referenced SOP Class UID
+    sop_instance TEXT NOT NULL, -- Referenced SOP Instance UID
+    failure      INTEGER, -- Failure Reason (PS3.3 C.14.1.1); NULL if it is in custody
+    PRIMARY KEY (commitment, item)
+) STRICT, WITHOUT ROWID;
 
 -- What the world has to be told: written in the commit that makes it true, removed when it was told.
 CREATE TABLE outbox (

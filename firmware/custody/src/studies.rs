@@ -3,7 +3,7 @@
 use beeldbox_protocol::clinical::{Confidential, Patient, StudySummary};
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::PackId;
-use beeldbox_protocol::ident::{StudyInstanceUid, TransferId};
+use beeldbox_protocol::ident::StudyInstanceUid;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Custody;
 use crate::columns::{digest_at, micros, pack_at, text_at, text_maybe, time_at};
 use crate::error::CustodyError;
-use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, StudyRow};
+use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, QuietStudy, StudyRow};
 use crate::transfers::outbound_state;
 use crate::vault::{Place, Vault};
 
@@ -32,7 +32,7 @@ const STUDIES: &str = "SELECT t.seq, t.id AS transfer, t.state, t.state_data, t.
      FROM transfer t JOIN collection c ON c.id = t.collection ";
 
 impl Custody {
-    /// A page of the studies that wait to be addressed or are still arriving, newest first.
+    /// A page of the studies that wait to be addressed, are held before that, or are still arriving; newest first.
     ///
     /// # Errors
     /// If the ledger cannot be read or a sealed value does not open.
@@ -40,7 +40,8 @@ impl Custody {
         let vault = self.vault();
         self.ledger()
             .ask(move |connection| {
-                let end = "WHERE t.direction = 'outbound' AND t.state IN ('collecting', 'queued')
+                let end = "WHERE t.direction = 'outbound' AND t.addressee IS NULL
+                             AND t.state IN ('collecting', 'queued', 'held')
                              AND t.seq < ?1 AND c.instances > 0
                            ORDER BY t.seq DESC
                            LIMIT ?2";
@@ -79,19 +80,20 @@ impl Custody {
             .await
     }
 
-    /// Studies that have been quiet since before the given time and that no association is filling: ready to close.
+    /// Studies that have been quiet since before the given time and that no association is filling: ready to close, as
+    /// far as time tells.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn quiet_collections(
+    pub async fn quiet_studies(
         &self,
         last_instance_before: Timestamp,
-    ) -> Result<Vec<(CollectionId, TransferId)>, CustodyError> {
+    ) -> Result<Vec<QuietStudy>, CustodyError> {
         let holds = self.holds();
         self.ledger()
             .ask(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT c.id AS collection, t.id AS transfer
+                    "SELECT c.id AS collection, t.id AS transfer, c.study_uid, c.source_ae, c.last_instance_at, c.instances
                      FROM transfer t JOIN collection c ON c.id = t.collection
                      WHERE t.direction = 'outbound' AND t.state = 'collecting'
                        AND c.last_instance_at < ?1 AND c.instances > 0
@@ -102,7 +104,14 @@ impl Custody {
                 while let Some(row) = rows.next()? {
                     let collection = CollectionId(row.get("collection")?);
                     if !holds.holds(collection) {
-                        quiet.push((collection, text_at(row, "transfer")?));
+                        quiet.push(QuietStudy {
+                            collection,
+                            transfer: text_at(row, "transfer")?,
+                            study: text_maybe(row, "study_uid")?,
+                            source_ae: text_at(row, "source_ae")?,
+                            last_instance_at: time_at(row, "last_instance_at")?,
+                            instances: row.get("instances")?,
+                        });
                     }
                 }
                 Ok(quiet)
@@ -249,11 +258,13 @@ fn read_studies(
             transfer: text_at(row, "transfer")?,
             state: outbound_state(row, time_at(row, "changed_at")?)?,
             source_ae: text_at(row, "source_ae")?,
+            called_alias: text_maybe(row, "called_ae")?,
             patient: study.patient,
             summary,
             opened_at: time_at(row, "opened_at")?,
             last_instance_at: time_at(row, "last_instance_at")?,
             conflict: row.get("conflict")?,
+            two_patients: row.get("two_patients")?,
             damaged: row.get("damaged")?,
             cursor: Cursor(row.get("seq")?),
         });

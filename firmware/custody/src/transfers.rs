@@ -30,7 +30,8 @@ impl Custody {
             .await
     }
 
-    /// A page of the transfers of one direction, newest first. Studies that are still collecting are among them.
+    /// A page of the transfers of one direction that have a partner, newest first. Studies that wait for an addressee
+    /// are not among them: [`Custody::studies`].
     ///
     /// # Errors
     /// As [`Custody::transfer`].
@@ -48,7 +49,7 @@ impl Custody {
                     &vault,
                     "SELECT *
                      FROM transfer
-                     WHERE direction = ?1 AND seq < ?2
+                     WHERE direction = ?1 AND (direction = 'inbound' OR addressee IS NOT NULL) AND seq < ?2
                      ORDER BY seq DESC
                      LIMIT ?3",
                     params![direction.as_str(), before.map_or(i64::MAX, |cursor| cursor.0), limit],

@@ -132,6 +132,11 @@ text_identifier!(
     checked_uid
 );
 text_identifier!(
+    /// Transaction UID (0008,1195): names a request for storage commitment.
+    TransactionUid,
+    checked_uid
+);
+text_identifier!(
     /// URA: the eight-digit number of a care provider in the national register of subscribers.
     Ura,
     checked_ura

@@ -72,14 +72,15 @@ async fn another_instance_of_the_same_name_is_kept_and_the_study_conflicts() {
 }
 
 #[tokio::test]
-async fn a_study_of_two_patients_conflicts() {
+async fn a_study_of_two_patients_is_known_for_it() {
     let (_dir, custody) = empty_ward();
     let mut association = session(&custody);
     let (first, mut second) = (image(1, 1, 100), image(1, 2, 100));
     second.attributes.patient.id = Some(Confidential::new("someone else"));
     send(&mut association, &first);
     send(&mut association, &second);
-    assert!(only_study(&custody).await.conflict);
+    let study = only_study(&custody).await;
+    assert!(study.two_patients && !study.conflict);
 }
 
 #[tokio::test]
@@ -166,11 +167,16 @@ async fn a_study_is_quiet_only_when_no_association_fills_it() {
     let (_dir, custody) = empty_ward();
     let mut association = session(&custody);
     send(&mut association, &image(1, 1, 100));
-    assert!(custody.quiet_collections(at(100)).await.unwrap().is_empty());
+    assert!(custody.quiet_studies(at(100)).await.unwrap().is_empty());
     association.close();
-    assert!(custody.quiet_collections(at(2)).await.unwrap().is_empty());
+    assert!(custody.quiet_studies(at(2)).await.unwrap().is_empty());
     let study = only_study(&custody).await;
-    assert_eq!(custody.quiet_collections(at(3)).await.unwrap(), [(study.collection, study.transfer)]);
+    let quiet = custody.quiet_studies(at(3)).await.unwrap();
+    assert_eq!(quiet.len(), 1);
+    assert_eq!(
+        (quiet[0].collection, quiet[0].transfer, quiet[0].instances),
+        (study.collection, study.transfer, 1)
+    );
 }
 
 #[tokio::test]

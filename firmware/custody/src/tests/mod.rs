@@ -4,6 +4,7 @@
 //! child of the test that acknowledges on its standard output until it is killed.
 
 mod audit;
+mod commitment;
 mod erasing;
 mod faults;
 mod figures;
@@ -13,4 +14,5 @@ mod ledger;
 mod moves;
 mod power;
 mod recovery;
+mod sources;
 mod ward;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::{
-    Changes, Custody, CustodyError, DurablyStored, InstanceRow, IntakeSession, OpenOptions, OutboundState,
-    RecoveryReport, StudyRow,
+    Changes, Custody, CustodyError, DurablyStored, InstanceRow, IntakeSession, IntakeSource, OpenOptions,
+    OutboundState, RecoveryReport, StudyRow,
 };
 
 /// Words of the patient, none of which may be found on the disk.
@@ -104,8 +104,16 @@ pub(super) fn image(study: u32, number: u32, len: usize) -> Image {
     }
 }
 
+pub(super) fn source(calling: &str, alias: Option<&str>) -> IntakeSource {
+    IntakeSource {
+        calling_ae: calling.parse().unwrap(),
+        called_alias: alias.map(|alias| alias.parse().unwrap()),
+        quota_bytes: None,
+    }
+}
+
 pub(super) fn session(custody: &Custody) -> IntakeSession {
-    custody.intake("CT1".parse().unwrap())
+    custody.intake(source("CT1", None))
 }
 
 pub(super) fn send(session: &mut IntakeSession, image: &Image) -> DurablyStored {
