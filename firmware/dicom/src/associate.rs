@@ -4,15 +4,21 @@
 //! becomes a context of its own, so that it is the caller who decides, never the acceptor's order of preference.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beeldbox_protocol::ident::{AeTitle, SopClassUid, TransferSyntaxUid};
 use dicom_ul::pdu::{AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::negotiate::{APPLICATION_CONTEXT, LEAST_PDU_LENGTH, own_user_variables, peer_limit};
-use crate::pdu::{self, Incoming, RELEASE_REPLY, RELEASE_REQUEST, Timers, Wait, Wire, WireError};
+use crate::patience::{Timers, Wait};
+use crate::pdu::{self, Incoming, WireError};
+use crate::peer_stream::PeerStream;
+use crate::tls::ClientTls;
+use crate::wire::Wire;
 
 /// Context numbers are odd and fit a byte (PS3.8 §9.3.2.2).
 const MOST_CONTEXTS: usize = 128;
@@ -24,12 +30,21 @@ pub struct PeerNode {
     pub ae_title: AeTitle,
     /// Where it listens: `host:port`.
     pub address: String,
+    /// How to connect by TLS; `None` connects without.
+    pub tls: Option<ClientTls>,
+}
+
+impl PeerNode {
+    /// A node without TLS.
+    pub fn plain(ae_title: AeTitle, address: impl Into<String>) -> Self {
+        PeerNode { ae_title, address: address.into(), tls: None }
+    }
 }
 
 /// The timers of a requestor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssociationLimits {
-    /// Longest wait for the connection.
+    /// Longest wait for the connection, TLS handshake included.
     pub connect: Duration,
     /// Longest wait for the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ (ARTIM, PS3.8 §9.1.5).
     pub artim: Duration,
@@ -66,6 +81,9 @@ pub enum AssociateError {
     /// No connection in time.
     #[error("the peer did not accept a connection in time")]
     ConnectTimeout,
+    /// The peer does not speak TLS, or not so that we believe it: its certificate, or what it thinks of ours.
+    #[error("no TLS connection to the peer")]
+    Tls(#[source] std::io::Error),
     /// The peer does not want us, now or at all.
     #[error("the peer rejected the association{}: {reason}", if *.transient { " for now" } else { "" })]
     Rejected {
@@ -101,14 +119,17 @@ pub(crate) struct Requested<S> {
 pub(crate) async fn connect(
     node: &PeerNode,
     limits: &AssociationLimits,
-) -> Result<TcpStream, AssociateError> {
-    let stream = tokio::time::timeout(limits.connect, TcpStream::connect(node.address.as_str()))
-        .await
-        .map_err(|_| AssociateError::ConnectTimeout)?
-        .map_err(AssociateError::Connect)?;
-    // Without this every small message waits for the peer's delayed acknowledgement.
-    stream.set_nodelay(true).map_err(AssociateError::Connect)?;
-    Ok(stream)
+) -> Result<PeerStream, AssociateError> {
+    let connecting = async {
+        let stream = TcpStream::connect(node.address.as_str()).await.map_err(AssociateError::Connect)?;
+        // Without this every small message waits for the peer's delayed acknowledgement.
+        stream.set_nodelay(true).map_err(AssociateError::Connect)?;
+        let Some(tls) = &node.tls else { return Ok(PeerStream::Plain(stream)) };
+        let connector = TlsConnector::from(Arc::clone(&tls.config));
+        let secured = connector.connect(tls.name.clone(), stream).await.map_err(AssociateError::Tls)?;
+        Ok(PeerStream::Tls(Box::new(secured)))
+    };
+    tokio::time::timeout(limits.connect, connecting).await.map_err(|_| AssociateError::ConnectTimeout)?
 }
 
 /// Asks for an association over an open stream.
@@ -142,33 +163,36 @@ where
             .collect(),
         user_variables: own_user_variables(),
     });
-    let timers = Timers { idle: limits.artim, progress: limits.progress, response: limits.response };
-    let mut wire = Wire::new(stream, timers, None);
-    wire.send(&pdu::encode(&request)?).await?;
-    let answer =
-        tokio::time::timeout(limits.artim, wire.next(Wait::Idle)).await.map_err(|_| WireError::Silent)?;
-    let accept = match answer {
+    let AssociationLimits { artim, progress, response, .. } = limits;
+    let timers = Timers { artim, idle: artim, progress, response, least_rate: 0 };
+    let mut wire = Wire::requestor(stream, timers);
+    wire.request(&pdu::encode(&request)?).await?;
+    let accept = match wire.next(Wait::Idle).await {
         Ok(Incoming::AssociateAccept(bytes)) => pdu::decode_accept(&bytes),
         Ok(Incoming::AssociateReject { result, source, reason }) => {
+            wire.close().await;
             return Err(AssociateError::Rejected {
                 transient: result == 2,
                 reason: reject_reason(source, reason),
             });
         }
-        Ok(Incoming::Abort { .. }) => return Err(AssociateError::Aborted),
+        Ok(Incoming::Abort { .. }) => {
+            wire.close().await;
+            return Err(AssociateError::Aborted);
+        }
         Ok(_) => Err(WireError::Unexpected("something else than an answer to A-ASSOCIATE-RQ")),
         Err(error) => Err(error),
     };
     let accept = match accept {
         Ok(accept) => accept,
         Err(error) => {
-            wire.close(&pdu::abort_for(&error)).await;
+            wire.fail(&error).await;
             return Err(error.into());
         }
     };
     let limit = peer_limit(&accept.user_variables);
     if (1..LEAST_PDU_LENGTH).contains(&limit) {
-        wire.close(&pdu::ABORT_BY_USER).await;
+        wire.abort().await;
         return Err(AssociateError::TinyPdu { limit });
     }
     let accepted = |id: u8| {
@@ -183,28 +207,12 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Requested<S> {
-    /// Ends the association in good order: request, reply, close. A crossing request is answered (PS3.8 §7.2.2).
+    /// Ends the association in good order: request, reply, close.
     pub(crate) async fn release(mut self) -> Result<(), WireError> {
-        self.wire.send(&RELEASE_REQUEST).await?;
-        let reply = async {
-            loop {
-                match self.wire.next(Wait::Idle).await? {
-                    Incoming::ReleaseReply => return Ok(()),
-                    Incoming::ReleaseRequest => self.wire.send(&RELEASE_REPLY).await?,
-                    Incoming::Abort { .. } => return Err(WireError::Closed),
-                    Incoming::Piece(_)
-                    | Incoming::AssociateRequest(_)
-                    | Incoming::AssociateAccept(_)
-                    | Incoming::AssociateReject { .. } => {
-                        return Err(WireError::Unexpected("something else than A-RELEASE-RP"));
-                    }
-                }
-            }
-        };
-        let ended = tokio::time::timeout(self.limits.artim, reply).await.unwrap_or(Err(WireError::Silent));
+        let ended = self.wire.release().await;
         match &ended {
-            Ok(()) => self.wire.close(&[]).await,
-            Err(error) => self.wire.close(&pdu::abort_for(error)).await,
+            Ok(()) => self.wire.close().await,
+            Err(error) => self.wire.fail(error).await,
         }
         ended
     }

@@ -12,13 +12,16 @@ use std::future::Future;
 use beeldbox_protocol::ident::{AeTitle, SopClassUid, SopInstanceUid, TransferSyntaxUid};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use crate::associate::{AssociateError, AssociationLimits, PeerNode, Requested, connect, request};
 use crate::dimse::{self, Command};
-use crate::pdu::{self, BUFFER, Incoming, PdvKind, Wait, WireError};
+use crate::patience::Wait;
+use crate::pdu::{Incoming, PdvKind, WireError};
+use crate::peer_stream::PeerStream;
 use crate::status::DimseStatus;
 
+/// Largest fragment that we send, with its headers.
+const BUFFER: usize = 256 * 1024;
 /// PDU header and PDV header before the bytes of a fragment.
 const HEADERS: usize = 12;
 
@@ -81,7 +84,7 @@ pub enum StoreError {
 }
 
 /// An association for storing.
-pub struct StoreAssociation<S = TcpStream> {
+pub struct StoreAssociation<S = PeerStream> {
     /// `None` once the association has ended.
     open: Option<Requested<S>>,
     next_message: u16,
@@ -158,10 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> StoreAssociation<S> {
         };
         match &exchanged {
             Ok(_) => self.open = Some(open),
-            Err(StoreError::Wire(error)) => open.wire.close(&pdu::abort_for(error)).await,
-            Err(StoreError::Aborted { .. }) => open.wire.close(&[]).await,
+            Err(StoreError::Wire(error)) => open.wire.fail(error).await,
+            Err(StoreError::Aborted { .. }) => open.wire.close().await,
             Err(StoreError::NotAccepted | StoreError::Ended | StoreError::Source(_)) => {
-                open.wire.close(&pdu::ABORT_BY_USER).await;
+                open.wire.abort().await;
             }
         }
         exchanged
@@ -179,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> StoreAssociation<S> {
     /// Ends the association at once.
     pub async fn abort(mut self) {
         if let Some(open) = self.open.take() {
-            open.wire.close(&pdu::ABORT_BY_USER).await;
+            open.wire.abort().await;
         }
     }
 

@@ -11,8 +11,9 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::pdu::Wire;
-use crate::pdu::tests::TIMERS;
+use crate::pdu;
+use crate::wire::Wire;
+use crate::wire::tests::TIMERS;
 
 struct Pieces(VecDeque<Result<Bytes, SourceError>>);
 
@@ -38,7 +39,7 @@ fn an_instance() -> OutgoingInstance {
 /// What the acceptor saw of one instance.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    Complete { bytes: Vec<u8>, largest: usize },
+    Complete { bytes: Vec<u8> },
     Aborted { bytes: usize },
 }
 
@@ -46,7 +47,7 @@ enum Seen {
 async fn an_acceptor(limit: u32) -> (DuplexStream, JoinHandle<Seen>) {
     let (ours, theirs) = duplex(1 << 16);
     let accepting = tokio::spawn(async move {
-        let mut wire = Wire::new(theirs, TIMERS, None);
+        let mut wire = Wire::acceptor(theirs, TIMERS, None);
         let Ok(Incoming::AssociateRequest(request)) = wire.next(Wait::Idle).await else {
             panic!("no request")
         };
@@ -63,26 +64,19 @@ async fn an_acceptor(limit: u32) -> (DuplexStream, JoinHandle<Seen>) {
             }],
             user_variables: vec![UserVariableItem::MaxLength(limit)],
         });
-        wire.send(&pdu::encode(&accept).unwrap()).await.unwrap();
+        wire.accept(&pdu::encode(&accept).unwrap()).await.unwrap();
         let mut bytes = Vec::new();
-        let mut run = 0;
-        let mut largest = 0;
         loop {
             match wire.next(Wait::Idle).await.unwrap() {
                 Incoming::Piece(piece) if piece.kind == PdvKind::Command => {}
                 Incoming::Piece(piece) => {
                     bytes.extend_from_slice(&piece.chunk);
-                    run += piece.chunk.len();
-                    largest = largest.max(run);
-                    if wire.is_between_values() {
-                        run = 0;
-                    }
                     if piece.last {
                         let request = dimse::store_request(1, "1.2.840.10008.5.1.4.1.1.2", "1.2.3");
                         let request = Command::parse(request.into()).unwrap();
                         let response = dimse::response(&request, DimseStatus(0xB007), Some("coerced"));
                         wire.send(&dimse::command_pdu(1, &response)).await.unwrap();
-                        return Seen::Complete { bytes, largest };
+                        return Seen::Complete { bytes };
                     }
                 }
                 Incoming::Abort { .. } => return Seen::Aborted { bytes: bytes.len() },
@@ -118,8 +112,8 @@ async fn fragments_respect_the_peer_and_zero_is_no_limit() {
                 outcome,
                 StoreOutcome { status: DimseStatus(0xB007), comment: Some("coerced".to_owned()) }
             );
-            let Seen::Complete { bytes, largest } = accepting.await.unwrap() else { panic!("aborted") };
-            assert!(bytes == data[..length] && largest == length.min(room), "{limit} {length} {largest}");
+            let Seen::Complete { bytes } = accepting.await.unwrap() else { panic!("aborted") };
+            assert!(bytes == data[..length], "{limit} {length}");
         }
     }
 }
@@ -163,4 +157,17 @@ async fn a_tiny_limit_and_a_rejection_are_named() {
         panic!("not rejected")
     };
     assert_eq!((transient, reason.as_str()), (false, "calling AE title not recognized"));
+}
+
+#[test]
+fn no_fragment_is_larger_than_the_peer_takes() {
+    for (limit, room) in
+        [(0, BUFFER - 12), (1024, 1018), (16384, 16378), (16385, 16378), (u32::MAX, BUFFER - 12)]
+    {
+        let mut framer = Framer::new(1, limit, b"command");
+        let mut bytes = Bytes::from(vec![1; 2 * BUFFER]);
+        framer.take(&mut bytes);
+        assert!(framer.is_full());
+        assert_eq!(framer.length(), room);
+    }
 }

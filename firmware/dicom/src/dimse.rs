@@ -169,7 +169,7 @@ pub(crate) fn store_request(message_id: u16, sop_class: &str, sop_instance: &str
 /// C-ECHO-RQ (PS3.7 §9.3.5.1).
 pub(crate) fn echo_request(message_id: u16) -> Vec<u8> {
     CommandWriter::new()
-        .text(AFFECTED_SOP_CLASS, crate::negotiate::VERIFICATION, 0)
+        .text(AFFECTED_SOP_CLASS, crate::services::VERIFICATION, 0)
         .number(COMMAND_FIELD, C_ECHO_RQ)
         .number(MESSAGE_ID, message_id)
         .number(DATA_SET_TYPE, NO_DATA_SET)

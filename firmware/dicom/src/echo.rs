@@ -8,8 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::associate::{AssociateError, AssociationLimits, PeerNode, connect, request};
 use crate::deliver::{StoreError, answer};
 use crate::dimse;
-use crate::negotiate::VERIFICATION;
-use crate::pdu;
+use crate::services::VERIFICATION;
 use crate::status::DimseStatus;
 
 /// Implicit VR Little Endian: what every node must know (PS3.5 §10.1).
@@ -63,7 +62,7 @@ where
     let pair = (class, syntax);
     let mut open = request(stream, called, calling, std::slice::from_ref(&pair), limits).await?;
     let Some(context) = open.contexts.get(&pair).copied() else {
-        open.wire.close(&pdu::ABORT_BY_USER).await;
+        open.wire.abort().await;
         return Err(EchoError::NotOffered);
     };
     let sent = open.wire.send(&dimse::command_pdu(context, &dimse::echo_request(1))).await;
@@ -82,7 +81,7 @@ where
             }
         }
         Err(error) => {
-            open.wire.close(&pdu::ABORT_BY_USER).await;
+            open.wire.abort().await;
             Err(EchoError::Conversation(error))
         }
     }

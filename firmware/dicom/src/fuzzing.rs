@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::dimse::Command;
 use crate::intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 use crate::listen::accept_over;
-use crate::negotiate::{NodePolicy, negotiate};
+use crate::negotiate::negotiate;
+use crate::policy::{NodePolicy, Transport};
 use crate::{InstanceHeader, pdu, sniff};
 
 /// Transfer syntaxes that [`data_set_header`] chooses from: each VR encoding, deflated, encapsulated, private, unknown.
@@ -37,7 +38,7 @@ pub fn control_pdu(bytes: &[u8]) {
     let pdu = Bytes::copy_from_slice(bytes);
     if let (Ok(request), Some(policy)) = (pdu::decode_request(&pdu), policy()) {
         // What came of it is not the question here.
-        let _ = negotiate(&request, &policy, std::net::IpAddr::from([127, 0, 0, 1]));
+        let _ = negotiate(&request, &policy, std::net::IpAddr::from([127, 0, 0, 1]), &Transport::Plain);
     }
     let _ = pdu::decode_accept(&pdu);
 }
@@ -134,8 +135,13 @@ mod tests {
     #[test]
     fn the_request_before_the_bytes_is_accepted() {
         let request = pdu::decode_request(&Bytes::from_static(REQUEST)).unwrap();
-        let agreement =
-            negotiate(&request, &policy().unwrap(), std::net::IpAddr::from([127, 0, 0, 1])).unwrap();
+        let agreement = negotiate(
+            &request,
+            &policy().unwrap(),
+            std::net::IpAddr::from([127, 0, 0, 1]),
+            &Transport::Plain,
+        )
+        .unwrap();
         assert_eq!(agreement.contexts.len(), 2);
         association(&[&[0x83][..], &pdu::RELEASE_REQUEST].concat());
     }

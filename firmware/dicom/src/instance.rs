@@ -20,6 +20,8 @@ pub struct InstanceHeader {
     pub study: Option<StudyInstanceUid>,
     /// Series Instance UID (0020,000E), if it was found in the first MiB.
     pub series: Option<SeriesInstanceUid>,
+    /// Whether the data set names another instance than the request, which the policy of the peer allowed.
+    pub names_differ: bool,
     /// The patient and the study, as far as they were found.
     pub attributes: InstanceAttributes,
 }

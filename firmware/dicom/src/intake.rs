@@ -10,6 +10,7 @@ use beeldbox_protocol::ident::AeTitle;
 use bytes::Bytes;
 
 use crate::instance::InstanceHeader;
+use crate::policy::Transport;
 use crate::status::DimseStatus;
 
 /// Who is at the other end.
@@ -23,6 +24,8 @@ pub struct AssociationInfo {
     pub called_ae: AeTitle,
     /// From where.
     pub peer_address: SocketAddr,
+    /// How it is connected, and with which certificate.
+    pub transport: Transport,
     /// Implementation version name of the peer, or its class UID: for support.
     pub implementation: Option<String>,
 }
@@ -34,6 +37,9 @@ pub trait Intake: Send + Sync + 'static {
 
     /// An association was agreed on. A refusal becomes A-ASSOCIATE-RJ: transient, unless it is
     /// [`DimseStatus::NOT_AUTHORIZED`].
+    ///
+    /// # Cancellation
+    /// The future is dropped when the peer goes away before it is ready.
     fn open(&self, info: &AssociationInfo)
     -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
 }
@@ -49,7 +55,8 @@ pub trait IntakeAssociation: Send + 'static {
     /// An instance begins. The header is complete; its first bytes follow by `write`.
     fn begin(&mut self, header: InstanceHeader) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// The next bytes of the data set, at most 256 KiB.
+    /// The next bytes of the data set, at most 128 KiB: as many as have come, across PDUs, before the piece was full or
+    /// the data set complete.
     fn write(&mut self, chunk: Bytes) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// All bytes have come.

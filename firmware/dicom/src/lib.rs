@@ -1,8 +1,8 @@
 //! The DICOM node: what it accepts, what it refuses, what it sends.
 //!
 //! ```text
-//!  peer ──▶ listen ──▶ negotiate ──▶ receive ──▶ (Intake: whoever takes custody)
-//!                                       │ sniff: who and what, from a bounded prefix
+//!  peer ──▶ listen ──▶ connection ──▶ negotiate ──▶ receive ──▶ (Intake: whoever takes custody)
+//!                          │ TLS, places                │ sniff: who and what, from a bounded prefix
 //!  peer ◀── associate ◀── deliver ◀── (OutgoingSource: whoever has the bytes)
 //!                     ◀── echo
 //! ```
@@ -15,8 +15,12 @@
 //!
 //! What peers may rely on is in `CONFORMANCE.md`.
 
+// Places and waiting room: who is kept out when there are too many.
+mod admission;
 // Opening associations: what requestors share.
 mod associate;
+// One connection, from accept to close.
+mod connection;
 // Storage SCU.
 mod deliver;
 // Command sets.
@@ -26,22 +30,40 @@ mod echo;
 // Doors for the fuzz targets; not in any other build.
 #[cfg(fuzzing)]
 pub mod fuzzing;
+// What else speaks to a DICOM port.
+mod greeting;
+// From bytes to PDUs and pieces of data.
+mod inflow;
 // What an instance says about itself.
 mod instance;
 // Who takes instances into custody.
 mod intake;
-// Accepting connections, limits, stopping.
+// Accepting connections on both ports, stopping.
 mod listen;
-// Presentation contexts and peers we accept, with the reason of each refusal.
+// Presentation contexts and user information, with the reason of each refusal.
 mod negotiate;
-// PDUs over a stream.
+// Timers, deadlines, least rate.
+mod patience;
+// PDUs as types, and the codec of association PDUs.
 mod pdu;
+// A connection to a peer, with or without TLS.
+mod peer_stream;
+// What is accepted, and from whom.
+mod policy;
 // Storage SCP and verification SCP.
 mod receive;
+// Services by abstract syntax.
+mod services;
 // Reading a few attributes from the beginning of a data set.
 mod sniff;
 // DIMSE status codes.
 mod status;
+// TLS: who we are and whom we believe.
+mod tls;
+// The state machine of PS3.8.
+mod upper_layer;
+// One end of an association.
+mod wire;
 
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
 pub use deliver::{
@@ -49,12 +71,18 @@ pub use deliver::{
     associate_over,
 };
 pub use echo::{EchoError, echo, echo_over};
+pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
-pub use listen::{ListenError, listen};
-pub use negotiate::{AllowedPeer, NodePolicy};
+pub use listen::{ListenError, Listeners, listen};
 pub use pdu::WireError;
+pub use peer_stream::PeerStream;
+pub use policy::{
+    AllowedPeer, CertificateThumbprint, IdentityMismatch, Network, NetworkError, NodePolicy, PeerRules,
+    StoragePolicy, ThumbprintError, Transport, TransportPolicy,
+};
 pub use status::{DimseStatus, StatusFamily};
+pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 
 /// Names this implementation (PS3.7 annex D.3.3.2). Derived from a UUID (PS3.5 annex B.2), so nobody had to register it.
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.165356100022821620729156509321786175141";

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::intake::Refusal;
+use crate::intake::{AssociationInfo, IntakeAssociation, Refusal};
 use crate::{
     AllowedPeer, AssociateError, AssociationLimits, EchoError, InstanceHeader, OutgoingInstance,
     OutgoingSource, PeerNode, SourceError, associate, echo,
@@ -48,7 +48,7 @@ async fn a_node(max_associations: usize) -> (PeerNode, oneshot::Sender<()>, Runn
     let address = listener.local_addr().unwrap().to_string();
     let ae_title: beeldbox_protocol::ident::AeTitle = "BEELDBOX".parse().unwrap();
     let policy = NodePolicy {
-        allowed_peers: vec![AllowedPeer { ae_title: "CT1".parse().unwrap(), address: None }],
+        allowed_peers: vec![AllowedPeer::new("CT1".parse().unwrap())],
         max_associations,
         ..NodePolicy::new(ae_title.clone())
     };
@@ -56,7 +56,7 @@ async fn a_node(max_associations: usize) -> (PeerNode, oneshot::Sender<()>, Runn
     let running = tokio::spawn(listen(listener, Arc::new(policy), Arc::new(Nobody), async {
         let _ = stopped.await;
     }));
-    (PeerNode { ae_title, address }, stop, running)
+    (PeerNode::plain(ae_title, address), stop, running)
 }
 
 struct OneChunk(Option<Bytes>);

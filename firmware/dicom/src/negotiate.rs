@@ -6,85 +6,23 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use beeldbox_protocol::ident::{AeTitle, SopClassUid, TransferSyntaxUid};
-use dicom_core::dictionary::UidDictionary;
-use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResult,
     PresentationContextResultReason, RequestorRoles, UserVariableItem,
 };
 
+use crate::policy::{NodePolicy, StoragePolicy, Transport};
+use crate::services::{Roles, Service, service_of};
 use crate::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION};
 
 /// The one application context of DICOM (PS3.7 annex A.2.1).
 pub(crate) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
-/// Verification SOP class (PS3.4 annex A).
-pub(crate) const VERIFICATION: &str = "1.2.840.10008.1.1";
-/// Root of everything DICOM itself has named.
-const DICOM_ROOT: &str = "1.2.840.10008.";
-/// Root of the composite storage classes (PS3.4 annex B.5).
-const STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 /// P-DATA length that we announce: large enough that headers do not matter, small enough for the peer's buffers.
 pub(crate) const ANNOUNCED_PDU_LENGTH: u32 = 131_072;
 /// A peer that takes less than this per P-DATA PDU is refused: fragments would be mostly headers.
 pub(crate) const LEAST_PDU_LENGTH: u32 = 1_024;
-
-/// What this node accepts.
-#[derive(Debug, Clone)]
-pub struct NodePolicy {
-    /// Our AE title; whoever calls another one is refused.
-    pub ae_title: AeTitle,
-    /// Who may associate with us.
-    pub allowed_peers: Vec<AllowedPeer>,
-    /// Whether anybody may associate, whatever `allowed_peers` says.
-    pub accept_any_peer: bool,
-    /// Associations at the same time; one more is refused with a transient reason.
-    pub max_associations: usize,
-    /// Longest we wait for A-ASSOCIATE-RQ after accept (ARTIM, PS3.8 §9.1.5).
-    pub artim: Duration,
-    /// Longest silence between two messages of an association. Modalities keep associations open between exposures.
-    pub idle: Duration,
-    /// Longest silence inside a message, and longest wait for the peer to take our bytes.
-    pub progress: Duration,
-    /// How long running associations may go on when the node stops.
-    pub stop_deadline: Duration,
-}
-
-/// A peer that may associate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedPeer {
-    /// Its calling AE title.
-    pub ae_title: AeTitle,
-    /// Its address; `None` accepts this title from anywhere.
-    pub address: Option<IpAddr>,
-}
-
-impl NodePolicy {
-    /// A policy with the default limits that accepts nobody yet: 30 associations, ARTIM 30 s, idle 5 min, progress
-    /// 60 s, stop deadline 20 s.
-    pub fn new(ae_title: AeTitle) -> Self {
-        NodePolicy {
-            ae_title,
-            allowed_peers: Vec::new(),
-            accept_any_peer: false,
-            max_associations: 30,
-            artim: Duration::from_secs(30),
-            idle: Duration::from_secs(300),
-            progress: Duration::from_secs(60),
-            stop_deadline: Duration::from_secs(20),
-        }
-    }
-
-    fn admits(&self, calling: &AeTitle, from: IpAddr) -> bool {
-        let from = from.to_canonical();
-        self.accept_any_peer
-            || self.allowed_peers.iter().any(|peer| {
-                peer.ae_title == *calling && peer.address.is_none_or(|address| address.to_canonical() == from)
-            })
-    }
-}
 
 /// Why an association is refused. The numbers are those of PS3.8 §9.3.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -92,9 +30,21 @@ pub(crate) enum Reject {
     /// The application context is not DICOM's.
     #[error("application context name not supported")]
     ApplicationContext,
-    /// We do not know the caller, or not from this address.
+    /// We do not know the caller.
     #[error("calling AE title not recognized")]
     CallingAe,
+    /// The caller is known, but not from there.
+    #[error("calling AE title from an address that is not its own")]
+    Address,
+    /// The caller must use the TLS port.
+    #[error("this peer must use TLS")]
+    NeedsTls,
+    /// The caller must show a certificate.
+    #[error("this peer must show a certificate")]
+    NeedsCertificate,
+    /// The caller showed the certificate of somebody else.
+    #[error("the certificate is not that of this peer")]
+    OtherCertificate,
     /// The caller wants somebody else.
     #[error("called AE title not recognized")]
     CalledAe,
@@ -104,9 +54,12 @@ pub(crate) enum Reject {
     /// The peer's P-DATA limit is too small to work with.
     #[error("the peer accepts only tiny P-DATA PDUs")]
     TinyPdu,
-    /// All places are taken.
+    /// All places are taken, or the rest is kept for others.
     #[error("too many associations")]
     TooManyAssociations,
+    /// This peer has as many associations as it may have.
+    #[error("too many associations of this peer")]
+    TooManyOfPeer,
     /// Whoever takes instances into custody cannot take any now.
     #[error("no resources for an association")]
     Congested,
@@ -119,30 +72,29 @@ impl Reject {
     /// The A-ASSOCIATE-RJ that says so.
     pub(crate) fn pdu(self) -> [u8; 10] {
         let (result, source, reason) = match self {
-            Reject::NotAuthorized | Reject::TinyPdu => (1, 1, 1),
+            Reject::NotAuthorized | Reject::TinyPdu | Reject::NeedsTls => (1, 1, 1),
             Reject::ApplicationContext => (1, 1, 2),
-            Reject::CallingAe => (1, 1, 3),
+            // Who cannot show to be the caller is not recognized as the caller.
+            Reject::CallingAe | Reject::Address | Reject::NeedsCertificate | Reject::OtherCertificate => {
+                (1, 1, 3)
+            }
             Reject::CalledAe => (1, 1, 7),
             Reject::ProtocolVersion => (1, 2, 2),
-            Reject::Congested => (2, 3, 1),
-            Reject::TooManyAssociations => (2, 3, 2),
+            Reject::Congested | Reject::TooManyAssociations => (2, 3, 1),
+            Reject::TooManyOfPeer => (2, 3, 2),
         };
         [3, 0, 0, 0, 0, 4, 0, result, source, reason]
     }
-}
-
-/// What a presentation context is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    Verification,
-    Storage,
 }
 
 /// A presentation context that both sides agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AgreedContext {
     pub(crate) service: Service,
+    pub(crate) abstract_syntax: SopClassUid,
     pub(crate) transfer_syntax: TransferSyntaxUid,
+    /// What the requestor may be in it.
+    pub(crate) requestor: Roles,
 }
 
 /// An association that may begin.
@@ -150,6 +102,8 @@ pub(crate) struct AgreedContext {
 pub(crate) struct Agreement {
     pub(crate) calling_ae: AeTitle,
     pub(crate) called_ae: AeTitle,
+    /// Its place among the listed peers; `None` for a stranger.
+    pub(crate) peer: Option<usize>,
     pub(crate) implementation: Option<String>,
     pub(crate) contexts: HashMap<u8, AgreedContext>,
     pub(crate) refused_contexts: usize,
@@ -161,6 +115,7 @@ pub(crate) fn negotiate(
     request: &AssociationRQ,
     policy: &NodePolicy,
     from: IpAddr,
+    transport: &Transport,
 ) -> Result<Agreement, Reject> {
     if request.protocol_version & 1 == 0 {
         return Err(Reject::ProtocolVersion);
@@ -169,21 +124,20 @@ pub(crate) fn negotiate(
         return Err(Reject::ApplicationContext);
     }
     let called_ae = request.called_ae_title.parse().map_err(|_| Reject::CalledAe)?;
-    if called_ae != policy.ae_title {
+    if !policy.is_called(&called_ae) {
         return Err(Reject::CalledAe);
     }
     let calling_ae: AeTitle = request.calling_ae_title.parse().map_err(|_| Reject::CallingAe)?;
-    if !policy.admits(&calling_ae, from) {
-        return Err(Reject::CallingAe);
-    }
+    let peer = policy.identify(&calling_ae, from, transport)?;
     if (1..LEAST_PDU_LENGTH).contains(&peer_limit(&request.user_variables)) {
         return Err(Reject::TinyPdu);
     }
+    let terms = Terms::of(request, &policy.rules(peer).storage);
     let mut contexts = HashMap::new();
     let mut results = Vec::with_capacity(request.presentation_contexts.len());
     for proposed in &request.presentation_contexts {
         let taken = contexts.contains_key(&proposed.id);
-        let decision = decide(proposed).and_then(|agreed| {
+        let decision = terms.decide(proposed).and_then(|agreed| {
             // The same number twice cannot be told apart later.
             if taken { Err(PresentationContextResultReason::NoReason) } else { Ok(agreed) }
         });
@@ -201,34 +155,13 @@ pub(crate) fn negotiate(
             called_ae_title: request.called_ae_title.clone(),
             application_context_name: APPLICATION_CONTEXT.to_owned(),
             presentation_contexts: results,
-            user_variables: answer_user_variables(request),
+            user_variables: terms.answer(request),
         },
+        peer,
         calling_ae,
         called_ae,
         contexts,
     })
-}
-
-/// What a context with this abstract syntax is for; `None` if we do not offer that service.
-pub(crate) fn service_of(abstract_syntax: &str) -> Option<Service> {
-    if abstract_syntax == VERIFICATION {
-        return Some(Service::Verification);
-    }
-    if !abstract_syntax.starts_with(DICOM_ROOT) {
-        // A private class can only be stored as it is; if it means something else, its sender learns at the message.
-        return Some(Service::Storage);
-    }
-    let storage = match StandardSopClassDictionary.by_uid(abstract_syntax) {
-        // Every storage class is called "… Storage", with "- Trial" or "(Retired)" behind it, or "SOP Class".
-        Some(known) => {
-            known.name.contains("Storage")
-                && !known.name.contains("Commitment")
-                && !known.name.contains("Media Storage Directory")
-        }
-        // Newer than our dictionary.
-        None => abstract_syntax.starts_with(STORAGE_ROOT),
-    };
-    storage.then_some(Service::Storage)
 }
 
 /// Maximum P-DATA length that the peer takes; 0 is no limit, also when it says nothing (PS3.8 annex D.1).
@@ -248,15 +181,116 @@ pub(crate) fn own_user_variables() -> Vec<UserVariableItem> {
     ]
 }
 
-fn decide(proposed: &PresentationContextProposed) -> Result<AgreedContext, PresentationContextResultReason> {
-    let unsupported = PresentationContextResultReason::AbstractSyntaxNotSupported;
-    let abstract_syntax: SopClassUid = proposed.abstract_syntax.parse().map_err(|_| unsupported.clone())?;
-    let service = service_of(abstract_syntax.as_str()).ok_or(unsupported)?;
-    let transfer_syntax = proposed.transfer_syntaxes.iter().find_map(|uid| uid.parse().ok());
-    match transfer_syntax {
-        Some(transfer_syntax) => Ok(AgreedContext { service, transfer_syntax }),
-        None => Err(PresentationContextResultReason::TransferSyntaxesNotSupported),
+/// What decides on each context of one request.
+struct Terms<'a> {
+    storage: &'a StoragePolicy,
+    /// Proposed roles by abstract syntax.
+    roles: HashMap<&'a str, Roles>,
+    /// Service classes by abstract syntax, from common extended negotiation.
+    service_classes: HashMap<String, String>,
+}
+
+impl<'a> Terms<'a> {
+    fn of(request: &'a AssociationRQ, storage: &'a StoragePolicy) -> Self {
+        let mut terms = Terms { storage, roles: HashMap::new(), service_classes: HashMap::new() };
+        for item in &request.user_variables {
+            match item {
+                UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) => {
+                    terms.roles.insert(uid.as_str(), Roles { scu: roles.scu, scp: roles.scp });
+                }
+                UserVariableItem::Unknown(0x57, bytes) => {
+                    terms.service_classes.extend(common_extended(bytes));
+                }
+                UserVariableItem::Unknown(..)
+                | UserVariableItem::MaxLength(_)
+                | UserVariableItem::ImplementationClassUID(_)
+                | UserVariableItem::ImplementationVersionName(_)
+                | UserVariableItem::SopClassExtendedNegotiationSubItem(..)
+                | UserVariableItem::UserIdentityItem(_) => {}
+            }
+        }
+        terms
     }
+
+    fn service(&self, abstract_syntax: &str) -> Option<Service> {
+        service_of(abstract_syntax, self.storage, &self.service_classes)
+    }
+
+    /// The roles that the requestor gets in a service.
+    fn granted(&self, abstract_syntax: &str, service: Service) -> Roles {
+        self.roles.get(abstract_syntax).copied().unwrap_or(Roles::DEFAULT).and(service.roles())
+    }
+
+    fn decide(
+        &self,
+        proposed: &PresentationContextProposed,
+    ) -> Result<AgreedContext, PresentationContextResultReason> {
+        let unsupported = PresentationContextResultReason::AbstractSyntaxNotSupported;
+        let abstract_syntax: SopClassUid =
+            proposed.abstract_syntax.parse().map_err(|_| unsupported.clone())?;
+        let service = self.service(abstract_syntax.as_str()).ok_or(unsupported)?;
+        let requestor = self.granted(abstract_syntax.as_str(), service);
+        if !requestor.scu && !requestor.scp {
+            // It wants to be what we have no use for; nothing could happen in this context.
+            return Err(PresentationContextResultReason::UserRejection);
+        }
+        let transfer_syntax = proposed.transfer_syntaxes.iter().find_map(|uid| uid.parse().ok());
+        match transfer_syntax {
+            Some(transfer_syntax) => {
+                Ok(AgreedContext { service, abstract_syntax, transfer_syntax, requestor })
+            }
+            None => Err(PresentationContextResultReason::TransferSyntaxesNotSupported),
+        }
+    }
+
+    fn answer(&self, request: &AssociationRQ) -> Vec<UserVariableItem> {
+        let mut answer = own_user_variables();
+        for item in &request.user_variables {
+            match item {
+                // Asynchronous operations window: one operation at a time in both directions (PS3.7 annex D.3.3.3).
+                UserVariableItem::Unknown(0x53, _) => {
+                    answer.push(UserVariableItem::Unknown(0x53, vec![0, 1, 0, 1]));
+                }
+                // Role selection: never more than proposed (PS3.7 annex D.3.3.4).
+                UserVariableItem::ScuScpRoleSelectionSubItem(uid, _) => {
+                    if let Some(service) = self.service(uid) {
+                        let Roles { scu, scp } = self.granted(uid, service);
+                        let granted = RequestorRoles { scu, scp };
+                        answer.push(UserVariableItem::ScuScpRoleSelectionSubItem(uid.clone(), granted));
+                    }
+                }
+                // User identity: acknowledged when asked; we decide on AE title, address and certificate (PS3.7 annex
+                // D.3.3.7).
+                UserVariableItem::UserIdentityItem(identity) if identity.positive_response_requested() => {
+                    answer.push(UserVariableItem::Unknown(0x59, vec![0, 0]));
+                }
+                // Common extended negotiation has no answer (PS3.7 annex D.3.3.6); extended negotiation of storage is
+                // left unanswered, which is the default behaviour (PS3.4 annex B.3.1).
+                UserVariableItem::Unknown(..)
+                | UserVariableItem::MaxLength(_)
+                | UserVariableItem::ImplementationClassUID(_)
+                | UserVariableItem::ImplementationVersionName(_)
+                | UserVariableItem::SopClassExtendedNegotiationSubItem(..)
+                | UserVariableItem::UserIdentityItem(_) => {}
+            }
+        }
+        answer
+    }
+}
+
+/// SOP class and service class of a common extended negotiation item (PS3.7 annex D.3.3.6.1): two UIDs, each behind a
+/// length of two bytes. What follows is not used.
+fn common_extended(bytes: &[u8]) -> Option<(String, String)> {
+    let (class, rest) = counted(bytes)?;
+    let (service_class, _) = counted(rest)?;
+    Some((class, service_class))
+}
+
+fn counted(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let text = std::str::from_utf8(text).ok()?;
+    Some((text.trim_end_matches(['\0', ' ']).to_owned(), rest))
 }
 
 fn result_item(
@@ -276,35 +310,6 @@ fn result_item(
             transfer_syntax: proposed.transfer_syntaxes.first().cloned().unwrap_or_default(),
         },
     }
-}
-
-fn answer_user_variables(request: &AssociationRQ) -> Vec<UserVariableItem> {
-    let mut answer = own_user_variables();
-    for item in &request.user_variables {
-        match item {
-            // Asynchronous operations window: one operation at a time in both directions (PS3.7 annex D.3.3.3).
-            UserVariableItem::Unknown(0x53, _) => {
-                answer.push(UserVariableItem::Unknown(0x53, vec![0, 1, 0, 1]))
-            }
-            // Role selection: we are the SCP of everything, so the requestor may be SCU only (PS3.7 annex D.3.3.4).
-            UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) if service_of(uid).is_some() => {
-                let granted = RequestorRoles { scu: roles.scu, scp: false };
-                answer.push(UserVariableItem::ScuScpRoleSelectionSubItem(uid.clone(), granted));
-            }
-            // User identity: acknowledged when asked; we decide on AE title and address (PS3.7 annex D.3.3.7).
-            UserVariableItem::UserIdentityItem(identity) if identity.positive_response_requested() => {
-                answer.push(UserVariableItem::Unknown(0x59, vec![0, 0]));
-            }
-            UserVariableItem::Unknown(..)
-            | UserVariableItem::MaxLength(_)
-            | UserVariableItem::ImplementationClassUID(_)
-            | UserVariableItem::ImplementationVersionName(_)
-            | UserVariableItem::SopClassExtendedNegotiationSubItem(..)
-            | UserVariableItem::ScuScpRoleSelectionSubItem(..)
-            | UserVariableItem::UserIdentityItem(_) => {}
-        }
-    }
-    answer
 }
 
 /// Implementation version name, or else the class UID, cut to what fits a log line.

@@ -3,11 +3,13 @@
 use dicom_ul::pdu::{UserIdentity, UserIdentityType};
 
 use super::*;
+use crate::policy::AllowedPeer;
+use crate::services::VERIFICATION;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn policy() -> NodePolicy {
-    let peer = AllowedPeer { ae_title: "CT1".parse().unwrap(), address: Some(HERE) };
+    let peer = AllowedPeer { address: Some(HERE.into()), ..AllowedPeer::new("CT1".parse().unwrap()) };
     NodePolicy { allowed_peers: vec![peer], ..NodePolicy::new("BEELDBOX".parse().unwrap()) }
 }
 
@@ -34,7 +36,7 @@ fn each_refusal_has_its_reason() {
     let changed = |change: fn(&mut AssociationRQ)| {
         let mut request = request(&[]);
         change(&mut request);
-        negotiate(&request, &policy(), HERE).map(|_| ())
+        negotiate(&request, &policy(), HERE, &Transport::Plain).map(|_| ())
     };
     assert_eq!(changed(|_| {}), Ok(()));
     assert_eq!(changed(|r| r.calling_ae_title = "CT2".to_owned()), Err(Reject::CallingAe));
@@ -46,9 +48,12 @@ fn each_refusal_has_its_reason() {
     assert_eq!(changed(|r| r.user_variables = vec![UserVariableItem::MaxLength(512)]), Err(Reject::TinyPdu));
     assert_eq!(changed(|r| r.user_variables = vec![UserVariableItem::MaxLength(0)]), Ok(()));
     let elsewhere = "192.0.2.1".parse().unwrap();
-    assert_eq!(negotiate(&request(&[]), &policy(), elsewhere).map(|_| ()), Err(Reject::CallingAe));
+    assert_eq!(
+        negotiate(&request(&[]), &policy(), elsewhere, &Transport::Plain).map(|_| ()),
+        Err(Reject::Address)
+    );
     let mapped = "::ffff:127.0.0.1".parse().unwrap();
-    assert_eq!(negotiate(&request(&[]), &policy(), mapped).map(|_| ()), Ok(()));
+    assert_eq!(negotiate(&request(&[]), &policy(), mapped, &Transport::Plain).map(|_| ()), Ok(()));
 }
 
 #[test]
@@ -56,43 +61,10 @@ fn reject_pdus_carry_the_numbers_of_the_standard() {
     assert_eq!(Reject::CallingAe.pdu()[7..], [1, 1, 3]);
     assert_eq!(Reject::CalledAe.pdu()[7..], [1, 1, 7]);
     assert_eq!(Reject::ApplicationContext.pdu()[7..], [1, 1, 2]);
-    assert_eq!(Reject::TooManyAssociations.pdu()[7..], [2, 3, 2]);
+    assert_eq!(Reject::Address.pdu()[7..], [1, 1, 3]);
+    assert_eq!(Reject::TooManyAssociations.pdu()[7..], [2, 3, 1]);
+    assert_eq!(Reject::TooManyOfPeer.pdu()[7..], [2, 3, 2]);
     assert_eq!(Reject::Congested.pdu()[7..], [2, 3, 1]);
-}
-
-#[test]
-fn storage_is_accepted_and_other_services_are_not() {
-    for storage in [
-        "1.2.840.10008.5.1.4.1.1.2",
-        "1.2.840.10008.5.1.4.1.1.88.33",
-        "1.2.840.10008.5.1.4.1.1.9999.1",
-        "1.2.840.10008.5.1.1.29",
-        "1.2.840.10008.5.1.4.34.7",
-        "1.2.840.10008.5.1.4.34.10",
-        "1.2.840.10008.5.1.4.38.1",
-        "1.2.840.10008.5.1.4.39.1",
-        "1.2.840.10008.5.1.4.43.1",
-        "1.2.840.10008.5.1.4.44.1",
-        "1.2.840.10008.5.1.4.45.1",
-        "1.2.840.113619.4.26",
-    ] {
-        assert_eq!(service_of(storage), Some(Service::Storage), "{storage}");
-    }
-    for other in [
-        "1.2.840.10008.1.20.1",
-        "1.2.840.10008.1.3.10",
-        "1.2.840.10008.3.1.2.3.3",
-        "1.2.840.10008.5.1.1.9",
-        "1.2.840.10008.5.1.4.1.2.2.1",
-        "1.2.840.10008.5.1.4.1.1.201.2",
-        "1.2.840.10008.5.1.4.31",
-        "1.2.840.10008.5.1.4.38.2",
-        "1.2.840.10008.5.1.4.34.6.1",
-        "1.2.840.10008.9.9.9",
-    ] {
-        assert_eq!(service_of(other), None, "{other}");
-    }
-    assert_eq!(service_of(VERIFICATION), Some(Service::Verification));
 }
 
 #[test]
@@ -105,7 +77,7 @@ fn one_refused_context_leaves_the_others_alone() {
         (3, "1.2.840.10008.5.1.4.1.1.4", &["1.2.840.10008.1.2"]),
         (9, VERIFICATION, &["1.2.840.10008.1.2\0"]),
     ]);
-    let agreement = negotiate(&request, &policy(), HERE).unwrap();
+    let agreement = negotiate(&request, &policy(), HERE, &Transport::Plain).unwrap();
     let reasons: Vec<_> =
         agreement.accept.presentation_contexts.iter().map(|r| (r.id, r.reason.clone())).collect();
     use PresentationContextResultReason::{
@@ -135,9 +107,74 @@ fn extended_negotiation_is_answered_modestly() {
             vec![],
         )),
     ]);
-    let answer = negotiate(&request, &policy(), HERE).unwrap().accept.user_variables;
+    let answer = negotiate(&request, &policy(), HERE, &Transport::Plain).unwrap().accept.user_variables;
     assert!(answer.contains(&UserVariableItem::Unknown(0x53, vec![0, 1, 0, 1])));
     assert!(answer.contains(&UserVariableItem::Unknown(0x59, vec![0, 0])));
     let scu_only = RequestorRoles { scu: true, scp: false };
     assert!(answer.contains(&UserVariableItem::ScuScpRoleSelectionSubItem(ct, scu_only)));
+}
+
+#[test]
+fn an_alias_is_answered_and_told_apart() {
+    let mut policy = policy();
+    policy.aliases = vec!["ZUID_SPOED".parse().unwrap()];
+    let mut request = request(&[]);
+    request.called_ae_title = "ZUID_SPOED".to_owned();
+    let agreement = negotiate(&request, &policy, HERE, &Transport::Plain).unwrap();
+    assert_eq!(agreement.called_ae.as_str(), "ZUID_SPOED");
+    assert_eq!(agreement.accept.called_ae_title, "ZUID_SPOED");
+}
+
+#[test]
+fn a_role_that_we_have_no_use_for_ends_its_context_only() {
+    let ct = "1.2.840.10008.5.1.4.1.1.2";
+    let mut request = request(&[(1, ct, &["1.2.840.10008.1.2"]), (3, VERIFICATION, &["1.2.840.10008.1.2"])]);
+    let scp_only = RequestorRoles { scu: false, scp: true };
+    request.user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(ct.to_owned(), scp_only));
+    let agreement = negotiate(&request, &policy(), HERE, &Transport::Plain).unwrap();
+    assert_eq!(agreement.contexts.keys().collect::<Vec<_>>(), [&3]);
+    let neither = RequestorRoles { scu: false, scp: false };
+    let answer = UserVariableItem::ScuScpRoleSelectionSubItem(ct.to_owned(), neither);
+    assert!(agreement.accept.user_variables.contains(&answer));
+}
+
+#[test]
+fn common_extended_negotiation_says_what_an_unknown_class_is() {
+    let item = |class: &str, service: &str| {
+        let counted =
+            |uid: &str| [&u16::try_from(uid.len()).unwrap().to_be_bytes()[..], uid.as_bytes()].concat();
+        UserVariableItem::Unknown(0x57, [counted(class), counted(service), vec![0, 0]].concat())
+    };
+    let mut request = request(&[
+        (1, "1.2.3.4", &["1.2.840.10008.1.2"]),
+        (3, "1.2.3.5", &["1.2.840.10008.1.2"]),
+        (5, "1.2.840.10008.5.1.4.77.7", &["1.2.840.10008.1.2"]),
+        (7, "1.2.3.6", &["1.2.840.10008.1.2"]),
+    ]);
+    request.user_variables.extend([
+        item("1.2.3.4", "1.2.840.10008.4.2"),
+        item("1.2.3.5", "1.2.840.10008.5.1.4.31"),
+        item("1.2.840.10008.5.1.4.77.7", "1.2.840.10008.4.2"),
+        UserVariableItem::Unknown(0x57, vec![0, 200, b'1']),
+    ]);
+    let agreement = negotiate(&request, &policy(), HERE, &Transport::Plain).unwrap();
+    let mut taken: Vec<u8> = agreement.contexts.into_keys().collect();
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 5, 7]);
+    let answered = |item: &UserVariableItem| matches!(item, UserVariableItem::Unknown(0x57, _));
+    assert!(!agreement.accept.user_variables.iter().any(answered));
+}
+
+// What dcm4che and others send: 128 contexts with every syntax they know.
+#[test]
+fn a_request_of_a_hundred_kibibytes_with_128_contexts_is_accepted() {
+    let syntaxes: Vec<String> = (0..40).map(|n| format!("1.2.840.10008.1.2.4.{n}")).collect();
+    let syntaxes: Vec<&str> = syntaxes.iter().map(String::as_str).collect();
+    let contexts: Vec<(u8, &str, &[&str])> =
+        (1..=255).step_by(2).map(|id| (id, "1.2.840.10008.5.1.4.1.1.2", syntaxes.as_slice())).collect();
+    let pdu = crate::pdu::encode(&dicom_ul::pdu::Pdu::AssociationRQ(request(&contexts))).unwrap();
+    assert!(pdu.len() > 100 * 1024, "{}", pdu.len());
+    let decoded = crate::pdu::decode_request(&pdu.into()).unwrap();
+    let agreement = negotiate(&decoded, &policy(), HERE, &Transport::Plain).unwrap();
+    assert_eq!(agreement.contexts.len(), 128);
 }

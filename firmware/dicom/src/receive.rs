@@ -18,10 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::dimse::{self, Command};
 use crate::instance::InstanceHeader;
 use crate::intake::{IntakeAssociation, Refusal};
-use crate::negotiate::{AgreedContext, Service};
-use crate::pdu::{BUFFER, Incoming, PdvKind, Piece, RELEASE_REPLY, Wait, Wire, WireError};
+use crate::negotiate::AgreedContext;
+use crate::patience::Wait;
+use crate::pdu::{Incoming, PdvKind, Piece, WireError};
+use crate::policy::{IdentityMismatch, PeerRules};
+use crate::services::Service;
 use crate::sniff::{self, Sniffed};
 use crate::status::DimseStatus;
+use crate::wire::Wire;
 
 /// How an association went.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub(crate) enum Ending {
 pub(crate) async fn serve<S, A>(
     wire: &mut Wire<S>,
     contexts: &HashMap<u8, AgreedContext>,
+    rules: &PeerRules,
     intake: &mut A,
     tally: &mut Tally,
 ) -> Result<Ending, WireError>
@@ -51,14 +56,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     A: IntakeAssociation,
 {
-    let mut association = Association { wire, contexts, intake, tally };
+    let mut association = Association { wire, contexts, rules, intake, tally };
     loop {
         match association.message().await {
             Ok(()) => {}
             Err(Interrupted::Wire(error)) => return Err(error),
             Err(Interrupted::Aborted) => return Ok(Ending::Aborted),
             Err(Interrupted::Released) => {
-                association.wire.send(&RELEASE_REPLY).await?;
+                association.wire.answer_release().await?;
                 return Ok(Ending::Released);
             }
         }
@@ -87,6 +92,7 @@ enum Fate<P> {
 struct Association<'a, S, A> {
     wire: &'a mut Wire<S>,
     contexts: &'a HashMap<u8, AgreedContext>,
+    rules: &'a PeerRules,
     intake: &'a mut A,
     tally: &'a mut Tally,
 }
@@ -185,7 +191,7 @@ where
         agreed: &AgreedContext,
         command: &Command,
     ) -> Result<Vec<u8>, Interrupted> {
-        let fate = match identity(command) {
+        let fate = match identity(command, agreed) {
             Ok((class, instance)) => self.take(context, agreed, class, instance).await?,
             Err(refusal) => {
                 self.drop_data_set(context, command).await?;
@@ -212,29 +218,31 @@ where
         class: SopClassUid,
         instance: SopInstanceUid,
     ) -> Result<Fate<A::Proof>, Interrupted> {
-        let (mut prefix, sniffed, mut complete) = self.prefix(context, agreed).await?;
-        let refusal = if sniffed.sop_class.as_ref().is_some_and(|found| *found != class) {
-            let comment = "SOP class of the data set differs from the request";
-            Some(Refusal { status: DimseStatus::DATA_SET_DOES_NOT_MATCH, comment })
-        } else {
-            let header = InstanceHeader {
-                sop_class: class,
-                sop_instance: instance,
-                transfer_syntax: agreed.transfer_syntax.clone(),
-                study: sniffed.study,
-                series: sniffed.series,
-                attributes: sniffed.attributes,
-            };
-            self.intake.begin(header).await.err()
+        let (prefix, sniffed, mut complete) = self.prefix(context, agreed).await?;
+        let opened = match self.contradiction(&class, &instance, &sniffed) {
+            Some(refusal) => Err(refusal),
+            None => {
+                let names_differ = sniffed.sop_instance.as_ref().is_some_and(|found| *found != instance);
+                self.intake
+                    .begin(InstanceHeader {
+                        sop_class: class,
+                        sop_instance: instance,
+                        transfer_syntax: agreed.transfer_syntax.clone(),
+                        study: sniffed.study,
+                        series: sniffed.series,
+                        names_differ,
+                        attributes: sniffed.attributes,
+                    })
+                    .await
+            }
         };
-        if let Some(refusal) = refusal {
+        if let Err(refusal) = opened {
             while !complete {
                 complete = self.data(context).await?.last;
             }
             return Ok(Fate::Refused(refusal));
         }
-        while !prefix.is_empty() {
-            let chunk = prefix.split_to(prefix.len().min(BUFFER)).freeze();
+        for chunk in prefix {
             if let Err(refusal) = self.write(chunk).await {
                 return self.drain(context, complete, refusal).await;
             }
@@ -280,42 +288,73 @@ where
         Ok(Fate::Refused(refusal))
     }
 
+    /// Whether the data set says that it is something else than the request says (PS3.4 annex B.2.3).
+    fn contradiction(
+        &self,
+        class: &SopClassUid,
+        instance: &SopInstanceUid,
+        sniffed: &Sniffed,
+    ) -> Option<Refusal> {
+        let status = DimseStatus::DATA_SET_DOES_NOT_MATCH;
+        if sniffed.sop_class.as_ref().is_some_and(|found| found != class) {
+            let comment = "SOP class of the data set differs from the request";
+            return Some(Refusal { status, comment });
+        }
+        let differs = sniffed.sop_instance.as_ref().is_some_and(|found| found != instance);
+        match self.rules.identity_mismatch {
+            IdentityMismatch::Refuse if differs => {
+                let comment = "SOP instance of the data set differs from the request";
+                Some(Refusal { status, comment })
+            }
+            IdentityMismatch::Refuse | IdentityMismatch::AcceptByCommand => None,
+        }
+    }
+
     /// Collects the beginning of the data set until the sniffer has seen what it wants, at most 1 MiB. Returns it with
-    /// what was found and whether the data set is complete.
+    /// what was found and whether the data set is complete. Nearly always that is one piece and one look, without a
+    /// copy.
     async fn prefix(
         &mut self,
         context: u8,
         agreed: &AgreedContext,
-    ) -> Result<(BytesMut, Sniffed, bool), Interrupted> {
-        let mut prefix = BytesMut::new();
-        let mut wanted = sniff::FIRST_LOOK;
+    ) -> Result<(Vec<Bytes>, Sniffed, bool), Interrupted> {
+        let mut pieces: Vec<Bytes> = Vec::with_capacity(1);
+        let mut length = 0;
+        let mut wanted = 1;
         loop {
             let piece = self.data(context).await?;
-            prefix.extend_from_slice(&piece.chunk);
-            let enough = prefix.len() >= sniff::LAST_LOOK;
-            if piece.last || prefix.len() >= wanted {
-                let (sniffed, satisfied) = sniff::sniff(&prefix, agreed.transfer_syntax.as_str());
-                if satisfied || enough || piece.last {
-                    return Ok((prefix, sniffed, piece.last));
+            length += piece.chunk.len();
+            pieces.push(piece.chunk);
+            if piece.last || length >= wanted {
+                let syntax = agreed.transfer_syntax.as_str();
+                let (sniffed, satisfied) = match pieces.as_slice() {
+                    [only] => sniff::sniff(only, syntax),
+                    several => sniff::sniff(&several.concat(), syntax),
+                };
+                if satisfied || piece.last || length >= sniff::LAST_LOOK {
+                    return Ok((pieces, sniffed, piece.last));
                 }
-                wanted = prefix.len().saturating_mul(2).min(sniff::LAST_LOOK);
+                wanted = length.saturating_mul(2).min(sniff::LAST_LOOK);
             }
         }
     }
 }
 
 /// The identity that the request names. Without it nothing can be stored.
-fn identity(command: &Command) -> Result<(SopClassUid, SopInstanceUid), Refusal> {
+fn identity(command: &Command, agreed: &AgreedContext) -> Result<(SopClassUid, SopInstanceUid), Refusal> {
     let refusal = |comment| Refusal { status: DimseStatus::CANNOT_UNDERSTAND, comment };
     if !command.has_data_set {
         return Err(refusal("C-STORE without a data set"));
     }
-    let class = command.affected_sop_class().and_then(|uid| uid.parse().ok());
+    let class: Option<SopClassUid> = command.affected_sop_class().and_then(|uid| uid.parse().ok());
     let instance = command.affected_sop_instance().and_then(|uid| uid.parse().ok());
-    Ok((
-        class.ok_or(refusal("Affected SOP Class UID is missing or invalid"))?,
-        instance.ok_or(refusal("Affected SOP Instance UID is missing or invalid"))?,
-    ))
+    let class = class.ok_or(refusal("Affected SOP Class UID is missing or invalid"))?;
+    let instance = instance.ok_or(refusal("Affected SOP Instance UID is missing or invalid"))?;
+    if class != agreed.abstract_syntax {
+        let comment = "SOP class of the request differs from its context";
+        return Err(Refusal { status: DimseStatus::DATA_SET_DOES_NOT_MATCH, comment });
+    }
+    Ok((class, instance))
 }
 
 /// The success response. Takes the proof, so that no path without one can build it.

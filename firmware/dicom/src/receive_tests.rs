@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::pdu::tests::TIMERS;
+use crate::pdu::{RELEASE_REPLY, WireError};
+use crate::services::Roles;
+use crate::upper_layer::{Role, State};
+use crate::wire::tests::TIMERS;
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
@@ -34,7 +37,8 @@ impl IntakeAssociation for Diary {
     type Proof = ();
 
     async fn begin(&mut self, header: InstanceHeader) -> Result<(), Refusal> {
-        self.note(format!("begin {}", header.sop_instance));
+        let differ = if header.names_differ { ", names differ" } else { "" };
+        self.note(format!("begin {}{differ}", header.sop_instance));
         Ok(())
     }
 
@@ -55,18 +59,38 @@ impl IntakeAssociation for Diary {
     async fn close(self) {}
 }
 
+fn context(
+    service: Service,
+    class: &str,
+    syntax: &beeldbox_protocol::ident::TransferSyntaxUid,
+) -> AgreedContext {
+    AgreedContext {
+        service,
+        abstract_syntax: class.parse().unwrap(),
+        transfer_syntax: syntax.clone(),
+        requestor: Roles::DEFAULT,
+    }
+}
+
 /// A peer with context 1 for verification and 3 for storage in a private syntax.
 fn a_peer(diary: Diary) -> (DuplexStream, tokio::task::JoinHandle<Result<Ending, WireError>>) {
+    a_peer_with(diary, PeerRules::default())
+}
+
+fn a_peer_with(
+    diary: Diary,
+    rules: PeerRules,
+) -> (DuplexStream, tokio::task::JoinHandle<Result<Ending, WireError>>) {
     let (theirs, ours) = duplex(1 << 16);
     let serving = tokio::spawn(async move {
         let syntax: beeldbox_protocol::ident::TransferSyntaxUid = "1.2.840.10008.1.2.1".parse().unwrap();
         let contexts = HashMap::from([
-            (1, AgreedContext { service: Service::Verification, transfer_syntax: syntax.clone() }),
-            (3, AgreedContext { service: Service::Storage, transfer_syntax: syntax }),
+            (1, context(Service::Verification, crate::services::VERIFICATION, &syntax)),
+            (3, context(Service::Storage, CT, &syntax)),
         ]);
-        let mut wire = Wire::new(ours, TIMERS, None);
+        let mut wire = Wire::at(ours, TIMERS, Role::Acceptor, State::Sta6);
         let mut diary = diary;
-        serve(&mut wire, &contexts, &mut diary, &mut Tally::default()).await
+        serve(&mut wire, &contexts, &rules, &mut diary, &mut Tally::default()).await
     });
     (theirs, serving)
 }
@@ -181,18 +205,36 @@ async fn a_data_set_of_another_class_is_refused_and_a_broken_one_is_not() {
     let other = b"\x08\x00\x16\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.4\0";
     peer.write_all(&a_store(1, "1.2.3", other, 4096)).await.unwrap();
     assert_eq!(status(&mut peer).await, DimseStatus::DATA_SET_DOES_NOT_MATCH);
-    // Another instance UID inside, a wrong VR, and nothing at all: the request is the identity.
-    for (id, data) in [
-        (2, &b"\x08\x00\x18\x00UI\x06\x009.9.9\0"[..]),
-        (3, b"\x08\x00\x16\x00??\x06\x001.2.3\0"),
-        (4, b"\xff\xff\xff"),
-    ] {
+    // The request is of another class than its context.
+    let command = dimse::store_request(5, "1.2.840.10008.5.1.4.1.1.4", "1.2.3");
+    peer.write_all(&[pdvs(3, 1, &command, 4096), pdvs(3, 0, b"data", 4096)].concat()).await.unwrap();
+    assert_eq!(status(&mut peer).await, DimseStatus::DATA_SET_DOES_NOT_MATCH);
+    // A wrong VR, and nothing at all: the request is the identity.
+    for (id, data) in [(3, &b"\x08\x00\x16\x00??\x06\x001.2.3\0"[..]), (4, b"\xff\xff\xff")] {
         peer.write_all(&a_store(id, "1.2.3", data, 4096)).await.unwrap();
         assert_eq!(status(&mut peer).await, DimseStatus::SUCCESS);
     }
     release(peer).await;
     serving.await.unwrap().unwrap();
-    assert_eq!(diary.entries(), ["begin 1.2.3", "finish"].repeat(3));
+    assert_eq!(diary.entries(), ["begin 1.2.3", "finish"].repeat(2));
+}
+
+#[tokio::test]
+async fn another_instance_inside_is_refused_unless_the_peer_may() {
+    let data = b"\x08\x00\x18\x00UI\x06\x009.9.9\0";
+    for (identity_mismatch, expected, entries) in [
+        (IdentityMismatch::Refuse, DimseStatus::DATA_SET_DOES_NOT_MATCH, &[][..]),
+        (IdentityMismatch::AcceptByCommand, DimseStatus::SUCCESS, &["begin 1.2.3, names differ", "finish"]),
+    ] {
+        let diary = Diary::default();
+        let rules = PeerRules { identity_mismatch, ..PeerRules::default() };
+        let (mut peer, serving) = a_peer_with(diary.clone(), rules);
+        peer.write_all(&a_store(1, "1.2.3", data, 4096)).await.unwrap();
+        assert_eq!(status(&mut peer).await, expected);
+        release(peer).await;
+        serving.await.unwrap().unwrap();
+        assert_eq!(diary.entries(), entries);
+    }
 }
 
 #[tokio::test]

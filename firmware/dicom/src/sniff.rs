@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::panic::AssertUnwindSafe;
 
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes};
-use beeldbox_protocol::ident::{Bsn, SeriesInstanceUid, SopClassUid, StudyInstanceUid};
+use beeldbox_protocol::ident::{Bsn, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
@@ -18,8 +18,6 @@ use dicom_parser::dataset::lazy_read::LazyDataSetReader;
 use dicom_parser::stateful::decode::StatefulDecode;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-/// Bytes collected before the first look. Nearly every header fits.
-pub(crate) const FIRST_LOOK: usize = 64 * 1024;
 /// Bytes after which we stop looking.
 pub(crate) const LAST_LOOK: usize = 1024 * 1024;
 /// Longest value that is read.
@@ -33,6 +31,7 @@ const BSN_ISSUERS: [&str; 3] = ["BSN", "NLMINBIZA", "2.16.840.1.113883.2.4.6.3"]
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Sniffed {
     pub(crate) sop_class: Option<SopClassUid>,
+    pub(crate) sop_instance: Option<SopInstanceUid>,
     pub(crate) study: Option<StudyInstanceUid>,
     pub(crate) series: Option<SeriesInstanceUid>,
     pub(crate) attributes: InstanceAttributes,
@@ -205,6 +204,7 @@ impl Walk {
                 let code = text.split('\\').map(str::trim).find(|code| !code.is_empty()).unwrap_or_default();
                 self.charset = SpecificCharacterSet::from_code(code).unwrap_or_default();
             }
+            tags::SOP_INSTANCE_UID => self.found.sop_instance = text.parse().ok(),
             tags::SOP_CLASS_UID => self.found.sop_class = text.parse().ok(),
             tags::STUDY_INSTANCE_UID => self.found.study = text.parse().ok(),
             tags::SERIES_INSTANCE_UID => self.found.series = text.parse().ok(),

@@ -100,7 +100,7 @@ async fn main() -> Result<()> {
             Ok(())
         }
         Command::Send { to, called, calling, json, files } => {
-            send(PeerNode { ae_title: called, address: to }, &calling, &files, json).await
+            send(PeerNode::plain(called, to), &calling, &files, json).await
         }
         Command::Digests { folder } => {
             for file in part10::find(&[folder])? {

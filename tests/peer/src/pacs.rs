@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use beeldbox_dicom::{
-    AssociationInfo, DimseStatus, InstanceHeader, Intake, IntakeAssociation, NodePolicy, Refusal, listen,
+    AssociationInfo, DimseStatus, IdentityMismatch, InstanceHeader, Intake, IntakeAssociation, NodePolicy,
+    PeerRules, Refusal, listen,
 };
 use beeldbox_protocol::ident::{AeTitle, Digest, RunningDigest, SopInstanceUid, TransferSyntaxUid};
 use bytes::Bytes;
@@ -58,7 +59,10 @@ pub async fn start_pacs(ae_title: AeTitle, listen_on: &str, store: &Path) -> Res
     std::fs::create_dir_all(store).with_context(|| format!("make {}", store.display()))?;
     let listener = TcpListener::bind(listen_on).await.with_context(|| format!("listen on {listen_on}"))?;
     let address = listener.local_addr()?;
-    let policy = NodePolicy { accept_any_peer: true, ..NodePolicy::new(ae_title) };
+    // As tolerant as PACS are in the field.
+    let stranger_rules =
+        PeerRules { identity_mismatch: IdentityMismatch::AcceptByCommand, ..PeerRules::default() };
+    let policy = NodePolicy { accept_any_peer: true, stranger_rules, ..NodePolicy::new(ae_title) };
     let shelf = Arc::new(Shelf {
         folder: store.to_owned(),
         received: Mutex::new(Vec::new()),

@@ -206,7 +206,7 @@ impl TwoHospitals {
     /// A node sends files to the box of Noord.
     pub async fn send_as(&self, calling: &str, files: &[Part10File]) -> Vec<Sent> {
         let box_ = &self.demo.noord;
-        let to = PeerNode { ae_title: box_.ae.parse().expect("an AE title"), address: box_.dicom.clone() };
+        let to = PeerNode::plain(box_.ae.parse().expect("an AE title"), &*box_.dicom);
         let calling = calling.parse().expect("an AE title");
         send_files(&to, &calling, files, |_| ()).await.expect("told per file")
     }

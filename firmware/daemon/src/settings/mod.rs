@@ -6,12 +6,12 @@
 mod fragment;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use beeldbox_dicom::{AllowedPeer, PeerNode};
+use beeldbox_dicom::{AllowedPeer, Network, PeerNode};
 use beeldbox_protocol::ident::AeTitle;
 
 use fragment::Fragment;
@@ -143,10 +143,10 @@ impl Checker<'_> {
             state_dir: self.path(&r#box.state_dir),
             admin_socket: self.path(&r#box.admin_socket),
             dicom: self.dicom(&dicom)?,
-            pacs: PeerNode {
-                ae_title: self.parse("pacs.ae_title", &pacs.ae_title)?,
-                address: self.host_and_port("pacs.address", &pacs.address)?,
-            },
+            pacs: PeerNode::plain(
+                self.parse("pacs.ae_title", &pacs.ae_title)?,
+                self.host_and_port("pacs.address", &pacs.address)?,
+            ),
             portal_url: portal.url.trim_end_matches('/').to_owned(),
             portal_authority: self.existing("portal.authority", &portal.authority)?,
             trust_anchors: self.existing("trust.anchors", &trust.anchors)?,
@@ -195,13 +195,13 @@ impl Checker<'_> {
         for (index, peer) in dicom.peers.iter().enumerate() {
             let key = |field: &str| format!("dicom.peers[{index}].{field}");
             let address = match &peer.address {
-                Some(text) => Some(
-                    text.parse::<IpAddr>()
-                        .map_err(|_| self.refuse(&key("address"), "must be an IP address"))?,
-                ),
+                Some(text) => Some(text.parse::<Network>().map_err(|_| {
+                    self.refuse(&key("address"), "must be an IP address, or a network like 10.1.0.0/16")
+                })?),
                 None => None,
             };
-            peers.push(AllowedPeer { ae_title: self.parse(&key("ae_title"), &peer.ae_title)?, address });
+            let ae_title = self.parse(&key("ae_title"), &peer.ae_title)?;
+            peers.push(AllowedPeer { address, ..AllowedPeer::new(ae_title) });
         }
         Ok(Dicom {
             ae_title: self.parse("dicom.ae_title", &dicom.ae_title)?,
