@@ -106,8 +106,8 @@ async fn sender(elsewhere: &Path, study: u32) -> Result<Sender> {
             parts: own.map(|part| (part.digest, part.len)).collect(),
         });
     }
-    let instances = custody.instances(row.collection, None, 1000).await?.into_iter().map(|instance| {
-        InboundInstance {
+    let instances =
+        custody.instances(row.collection, None, 1000).await?.into_iter().map(|instance| InboundInstance {
             pack: instance.pack,
             frame_index: instance.frame_index,
             frame_offset: instance.frame_offset,
@@ -119,8 +119,7 @@ async fn sender(elsewhere: &Path, study: u32) -> Result<Sender> {
             series: instance.series,
             size_bytes: instance.size_bytes,
             digest: instance.digest,
-        }
-    });
+        });
     let promised = InboundCollection {
         patient: row.patient,
         summaries: vec![row.summary],

@@ -4,12 +4,18 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use beeldbox_powercut::guest::{self, Effort};
+use beeldbox_powercut::haul::{self, Work};
+use beeldbox_powercut::mount::FileSystem;
+use beeldbox_powercut::replay::{Judged, Source, judge_disk, replay};
 use beeldbox_powercut::script::{self, Plan};
 use beeldbox_powercut::told::{Listener, Told};
 use beeldbox_powercut::{inbound, trace};
 use clap::{Parser, Subcommand};
+use tempfile::TempDir;
 
 #[derive(Parser)]
 #[command(about = "Power cuts, lost flushes and full disks against custody")]
@@ -37,6 +43,72 @@ enum What {
         /// Where the other hospital is.
         elsewhere: PathBuf,
     },
+    /// Work inside the virtual machine.
+    Guest {
+        /// The folder of custody.
+        folder: PathBuf,
+        /// Where the other hospital is.
+        elsewhere: PathBuf,
+        /// The disk, for markers.
+        disk: PathBuf,
+        /// Where the markers begin.
+        area: u64,
+        /// How long to work.
+        #[arg(long)]
+        seconds: u64,
+        /// Associations beside the script.
+        #[arg(long)]
+        associations: u32,
+        /// Which start of the machine this is.
+        #[arg(long, default_value_t = 0)]
+        round: u32,
+    },
+    /// Make and judge states of a recorded disk; in a mount namespace of its own.
+    Replay {
+        /// The disk before anything was written.
+        base: PathBuf,
+        /// The record.
+        log: PathBuf,
+        /// What is on it.
+        file_system: FileSystem,
+        /// How many states.
+        #[arg(long)]
+        states: usize,
+        /// What decides chance.
+        #[arg(long)]
+        seed: u64,
+    },
+    /// Judge a disk by the markers on it; in a mount namespace of its own.
+    Judge {
+        /// The image.
+        image: PathBuf,
+        /// What is on it.
+        file_system: FileSystem,
+    },
+    /// The long haul: run the machine, judge many states, kill it many times.
+    Haul {
+        /// States to judge.
+        #[arg(long, default_value_t = 2000)]
+        states: usize,
+        /// Times to kill the machine.
+        #[arg(long, default_value_t = 0)]
+        kills: u32,
+        /// What the disk is formatted with.
+        #[arg(long, default_value = "ext4")]
+        file_system: FileSystem,
+        /// Seconds that the machine works while it is recorded, and at most before a kill.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Associations beside the script.
+        #[arg(long, default_value_t = 3)]
+        associations: u32,
+        /// Workers that judge at the same time.
+        #[arg(long, default_value_t = 2)]
+        workers: usize,
+        /// What decides chance.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 /// Writes what was told to a file, each thing in one write.
@@ -58,29 +130,80 @@ impl Listener for Scribe {
 }
 
 fn main() -> Result<()> {
+    let what = Arguments::parse().what;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match Arguments::parse().what {
-            What::Script { folder, elsewhere, flood } => {
-                let scribe = Scribe::in_folder(&folder)?;
-                let (custody, _) = script::open(&folder)?;
-                script::play(&custody, &elsewhere, Plan { base: 0, flood }, &scribe).await?;
-                custody.close().await;
-                let (custody, _) = script::open(&folder)?;
-                let mut association = script::association(&custody)?;
-                let name = beeldbox_powercut::image::Name::new(70, 1);
-                script::send(&mut association, name, &scribe)?;
-                association.close();
-                custody.close().await;
-                Ok(())
-            }
-            What::Resume { folder, elsewhere } => {
-                let scribe = Scribe::in_folder(&folder)?;
-                let (custody, _) = script::open(&folder)?;
-                inbound::resume(&custody, &elsewhere, 0, &scribe).await?;
-                custody.close().await;
-                Ok(())
-            }
+    runtime.block_on(run(what))
+}
+
+async fn run(what: What) -> Result<()> {
+    match what {
+        What::Script { folder, elsewhere, flood } => {
+            let scribe = Scribe::in_folder(&folder)?;
+            script::play_and_start_again(&folder, &elsewhere, Plan { base: 0, flood }, &scribe).await
         }
-    })
+        What::Resume { folder, elsewhere } => {
+            let scribe = Scribe::in_folder(&folder)?;
+            let (custody, _) = script::open(&folder)?;
+            inbound::resume(&custody, &elsewhere, 0, &scribe).await?;
+            custody.close().await;
+            Ok(())
+        }
+        What::Guest { folder, elsewhere, disk, area, seconds, associations, round } => {
+            let effort = Effort { round, time: Duration::from_secs(seconds), associations };
+            guest::work(&folder, &elsewhere, &disk, area, effort).await
+        }
+        What::Replay { base, log, file_system, states, seed } => {
+            let scratch = scratch()?;
+            let judged = replay(&Source { base, log, file_system }, states, seed, scratch.path()).await?;
+            println!("{}", serde_json::to_string(&judged)?);
+            Ok(())
+        }
+        What::Judge { image, file_system } => {
+            let scratch = scratch()?;
+            let said = match judge_disk(&image, file_system, scratch.path()).await {
+                Ok(stored) => stored.to_string(),
+                Err(broken) => broken,
+            };
+            println!("{said}");
+            Ok(())
+        }
+        What::Haul { states, kills, file_system, seconds, associations, workers, seed } => {
+            let program = std::env::current_exe()?;
+            let folder = scratch()?;
+            let work = Work { file_system, seconds, associations };
+            let source = haul::record(&program, folder.path(), work)?;
+            let judged = haul::judge(&program, &source, states, workers, seed)?;
+            print(&judged);
+            ensure!(judged.broken.is_empty(), "custody broke {} promises", judged.broken.len());
+            if kills > 0 {
+                let found = haul::kill(&program, folder.path(), work, kills, seed)?;
+                println!("{kills} kills; instances that had to be there, and were: {found:?}");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A folder in memory, if there is such a place.
+fn scratch() -> Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
+}
+
+fn print(judged: &Judged) {
+    println!(
+        "{} states of a disk with {} writes and flushes, {} of them flushes; {} instances acknowledged; start-up had \
+         something to do in {}; {:.0} s, {:.2} states/s; {} promises broken",
+        judged.states,
+        judged.entries.0,
+        judged.entries.1,
+        judged.acknowledged,
+        judged.recovered,
+        judged.seconds,
+        judged.states as f64 / judged.seconds,
+        judged.broken.len()
+    );
+    for broken in &judged.broken {
+        println!("  {broken}");
+    }
 }

@@ -90,8 +90,7 @@ impl Model {
     /// # Errors
     /// If the folder cannot be read.
     pub fn new(events: Vec<Event>, before: BTreeMap<String, Option<Vec<u8>>>) -> Self {
-        let mut model =
-            Model { operations: Vec::new(), numbers_before: BTreeMap::new(), before, events };
+        let mut model = Model { operations: Vec::new(), numbers_before: BTreeMap::new(), before, events };
         let mut live: BTreeMap<String, usize> = BTreeMap::new();
         for (path, content) in &model.before {
             if content.is_some() {
@@ -102,8 +101,13 @@ impl Model {
         let mut files = model.numbers_before.len();
         for (at, event) in model.events.iter().enumerate() {
             let changes = changes(&event.call, &mut live, &mut files);
-            let operation =
-                |(target, change)| Operation { target, change, event: at, end: event.end, flushes: Vec::new() };
+            let operation = |(target, change)| Operation {
+                target,
+                change,
+                event: at,
+                end: event.end,
+                flushes: Vec::new(),
+            };
             model.operations.extend(changes.into_iter().map(operation));
             if let Call::Flush { path } = &event.call {
                 let target = live.get(path).map_or(Target::Folder(path.clone()), |file| Target::File(*file));
@@ -148,7 +152,8 @@ impl Model {
                 !operation.flushes.iter().any(|other| *other < flush && !knocked_out.contains(other))
             })
             .map(|operation| {
-                let next = operation.flushes.iter().find(|other| **other > flush && !knocked_out.contains(other));
+                let next =
+                    operation.flushes.iter().find(|other| **other > flush && !knocked_out.contains(other));
                 next.copied().unwrap_or(self.events.len())
             });
         ends.max().map(|end| flush..end)
@@ -175,7 +180,13 @@ impl Model {
             let is_safe = operation.flushes.iter().any(|at| *at <= cut.after && !knocked_out.contains(at));
             if is_safe || survives(operation, &cut.luck, &mut chance) {
                 let torn = !is_safe && matches!(cut.luck, Luck::Chance { .. }) && chance.is(1, 4);
-                apply(&operation.change, &operation.target, &mut names, &mut contents, torn.then_some(&mut chance));
+                apply(
+                    &operation.change,
+                    &operation.target,
+                    &mut names,
+                    &mut contents,
+                    torn.then_some(&mut chance),
+                );
             }
         }
         put(&names, &contents, folder)

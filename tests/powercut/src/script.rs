@@ -8,12 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, Custody, IntakeSession, OpenOptions, OutboundState, RecoveryReport,
-    State, StudyRow,
+    AuditRecord, Changes, CollectionId, Custody, IntakeSession, IntakeSource, OpenOptions, OutboundState,
+    RecoveryReport, State, StudyRow,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::envelope::keys::StorageKey;
-use beeldbox_protocol::ident::TransferId;
+use beeldbox_protocol::ident::{AeTitle, TransferId};
 use jiff::Timestamp;
 
 use crate::image::{GIVEN_UP, Name, study_uid};
@@ -87,12 +87,35 @@ pub async fn play(custody: &Custody, elsewhere: &Path, plan: Plan, listener: &dy
     audit(custody, listener).await
 }
 
+/// Plays the whole script in an empty folder, starts once more, and receives one more instance.
+///
+/// # Errors
+/// As [`play`].
+pub async fn play_and_start_again(
+    folder: &Path,
+    elsewhere: &Path,
+    plan: Plan,
+    listener: &dyn Listener,
+) -> Result<()> {
+    let (custody, _) = open(folder)?;
+    play(&custody, elsewhere, plan, listener).await?;
+    custody.close().await;
+    drop(custody);
+    let (custody, _) = open(folder)?;
+    let mut association = association(&custody)?;
+    send(&mut association, Name::new(plan.base + 70, 1), listener)?;
+    association.close();
+    custody.close().await;
+    Ok(())
+}
+
 /// Begins an association.
 ///
 /// # Errors
 /// Never; the name is well formed.
 pub fn association(custody: &Custody) -> Result<IntakeSession> {
-    Ok(custody.intake("CT1".parse().context("AE title")?))
+    let calling_ae: AeTitle = "CT1".parse().context("AE title")?;
+    Ok(custody.intake(IntakeSource { calling_ae, called_alias: None, quota_bytes: None }))
 }
 
 /// Sends one instance and tells of it once custody has it.
@@ -115,7 +138,10 @@ fn begin(association: &mut IntakeSession, name: Name, pieces: usize) -> Result<(
 
 fn finish(association: &mut IntakeSession, name: Name, listener: &dyn Listener) -> Result<()> {
     let stored = association.finish(at(2))?;
-    ensure!(Name::find(&name.uid(), stored.digest()) == Some(name), "custody took other bytes than were sent");
+    ensure!(
+        Name::find(&name.uid(), stored.digest()) == Some(name),
+        "custody took other bytes than were sent"
+    );
     listener.told(&Told::Stored(name))
 }
 

@@ -224,7 +224,8 @@ fn read_call(
             Some(Call::Told(serde_json::from_slice(&quoted(arguments.get(1).context("no data")?)?)?))
         }
         "write" => {
-            let place = places.get_mut(&number_of(first)).context("written by another thread than opened it")?;
+            let place =
+                places.get_mut(&number_of(first)).context("written by another thread than opened it")?;
             let data = quoted(arguments.get(1).context("no data")?)?;
             let offset = *place;
             *place += result.parse::<u64>()?;

@@ -30,8 +30,9 @@ async fn probe() {
     }
     let start = std::time::Instant::now();
     let none = BTreeSet::new();
-    let tried =
-        try_cuts(&model, &Expected::default(), &none, everywhere(&model, 60, 1), scratch.path()).await.unwrap();
+    let tried = try_cuts(&model, &Expected::default(), &none, everywhere(&model, 60, 1), scratch.path())
+        .await
+        .unwrap();
     println!("{tried:?} in {:?}", start.elapsed());
     for (site, at) in sites(&model) {
         let start = std::time::Instant::now();
