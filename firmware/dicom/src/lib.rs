@@ -19,6 +19,8 @@
 mod admission;
 // Opening associations: what requestors share.
 mod associate;
+// Text by its character set, ISO 2022 included.
+mod character_set;
 // One connection, from accept to close.
 mod connection;
 // Storage SCU.
@@ -62,6 +64,8 @@ mod status;
 mod tls;
 // The state machine of PS3.8.
 mod upper_layer;
+// A walk over the elements of a data set.
+mod walk;
 // One end of an association.
 mod wire;
 

@@ -1,29 +1,31 @@
 //! Reading a few attributes from the beginning of a data set.
 //!
 //! Best effort by design: real files lack UIDs, have wrong VRs, or are in syntaxes nobody knows. Whatever was found
-//! before an error is kept, and nothing found is an answer too. Only a copy of the first bytes is read, never more than
-//! 1 MiB; values above 4 KiB are skipped, so declared lengths cost nothing. Deflated data is inflated here only.
+//! before an error is kept, and nothing found is an answer too. Only the first bytes are read, never more than 1 MiB;
+//! values above 4 KiB are skipped, so declared lengths cost nothing. Deflated data is inflated here only.
 
-use std::io::{Cursor, Read};
-use std::panic::AssertUnwindSafe;
+use std::io::Read;
 
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes};
 use beeldbox_protocol::ident::{Bsn, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
-use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
-use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
-use dicom_parser::dataset::LazyDataToken;
-use dicom_parser::dataset::lazy_read::LazyDataSetReader;
-use dicom_parser::stateful::decode::StatefulDecode;
-use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+use crate::character_set::CharacterSets;
+use crate::walk::{Encoding, End, Onlooker, walk};
 
 /// Bytes after which we stop looking.
 pub(crate) const LAST_LOOK: usize = 1024 * 1024;
 /// Longest value that is read.
-const LONGEST_VALUE: u32 = 4096;
+const LONGEST_VALUE: usize = 4096;
 /// Everything wanted stands before this group (PS3.6: patient 0010, study and series 0020).
 const STOP_AT: Tag = Tag(0x0028, 0x0000);
+/// Root of the transfer syntaxes that DICOM itself has named.
+const DICOM_ROOT: &str = "1.2.840.10008.";
+/// Explicit VR Big Endian, retired; the dictionary no longer names it.
+const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+/// GE's private syntax: Implicit VR Little Endian with pixels in big endian.
+const GE_PRIVATE: &str = "1.2.840.113619.5.2";
 /// Marks of the issuer of citizen service numbers: its assigning authority name and its OID.
 const BSN_ISSUERS: [&str; 3] = ["BSN", "NLMINBIZA", "2.16.840.1.113883.2.4.6.3"];
 
@@ -39,33 +41,22 @@ pub(crate) struct Sniffed {
 
 /// Reads what can be read. The flag says that more bytes would bring nothing.
 pub(crate) fn sniff(prefix: &[u8], transfer_syntax: &str) -> (Sniffed, bool) {
-    // The parser is not ours. A panic in it on some hostile header must cost this look, not the association.
-    let look = AssertUnwindSafe(|| look(prefix, transfer_syntax));
-    std::panic::catch_unwind(look).unwrap_or((Sniffed::default(), true))
-}
-
-fn look(prefix: &[u8], transfer_syntax: &str) -> (Sniffed, bool) {
-    let known = TransferSyntaxRegistry.get(transfer_syntax.trim_end_matches(['\0', ' ']));
-    match known.map(|syntax| syntax.uid()) {
-        Some(
-            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
-            | uids::JPIP_REFERENCED_DEFLATE
-            | uids::JPIPHTJ2K_REFERENCED_DEFLATE,
-        ) => {
+    match transfer_syntax.trim_end_matches(['\0', ' ']) {
+        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+        | uids::JPIP_REFERENCED_DEFLATE
+        | uids::JPIPHTJ2K_REFERENCED_DEFLATE => {
             let (inflated, more) = inflate(prefix);
-            let (sniffed, satisfied) = read(&inflated, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+            let (sniffed, satisfied) = read(&inflated, Encoding::ExplicitLittle);
             (sniffed, satisfied || !more)
         }
-        Some(uid) => read(prefix, uid),
-        // Private or newer than our registry. New syntaxes are Explicit VR Little Endian (PS3.5 §10); private ones
-        // may be anything, and implicit is the usual anything.
-        None => {
-            let explicit = read(prefix, uids::EXPLICIT_VR_LITTLE_ENDIAN);
-            if explicit.0 == Sniffed::default() {
-                read(prefix, uids::IMPLICIT_VR_LITTLE_ENDIAN)
-            } else {
-                explicit
-            }
+        uids::IMPLICIT_VR_LITTLE_ENDIAN | GE_PRIVATE => read(prefix, Encoding::ImplicitLittle),
+        EXPLICIT_VR_BIG_ENDIAN => read(prefix, Encoding::ExplicitBig),
+        // All others of the standard, and all to come (PS3.5 §10).
+        standard if standard.starts_with(DICOM_ROOT) => read(prefix, Encoding::ExplicitLittle),
+        // Private ones may be anything, and implicit is the usual anything.
+        _ => {
+            let explicit = read(prefix, Encoding::ExplicitLittle);
+            if explicit.0 == Sniffed::default() { read(prefix, Encoding::ImplicitLittle) } else { explicit }
         }
     }
 }
@@ -80,13 +71,12 @@ fn inflate(prefix: &[u8]) -> (Vec<u8>, bool) {
     (inflated, more)
 }
 
-/// What the walk through the data set knows.
-struct Walk {
+/// What has been seen on the walk.
+#[derive(Default)]
+struct Sight {
     found: Sniffed,
-    /// Tags of the sequences we are in.
-    path: Vec<Tag>,
-    charset: SpecificCharacterSet,
-    /// The identifier of the current item, at root or in Other Patient IDs.
+    charset: CharacterSets,
+    /// The identifier of the current item of Other Patient IDs, and that of the patient.
     id: Identifier,
     root_id: Identifier,
 }
@@ -98,112 +88,71 @@ struct Identifier {
     from_bsn_issuer: bool,
 }
 
-fn read(data: &[u8], transfer_syntax: &str) -> (Sniffed, bool) {
-    let mut walk = Walk {
-        found: Sniffed::default(),
-        path: Vec::new(),
-        charset: SpecificCharacterSet::default(),
-        id: Identifier::default(),
-        root_id: Identifier::default(),
-    };
-    let satisfied = walk.through(data, transfer_syntax);
-    walk.root_bsn();
-    (walk.found, satisfied)
+fn read(data: &[u8], encoding: Encoding) -> (Sniffed, bool) {
+    let mut sight = Sight::default();
+    let end = walk(data, encoding, &mut sight);
+    sight.root_bsn();
+    (sight.found, end != End::CutOff)
 }
 
-impl Walk {
-    /// Walks until the stop tag, an error, or the end of the bytes. True if more bytes would bring nothing.
-    fn through(&mut self, data: &[u8], transfer_syntax: &str) -> bool {
-        let Some(syntax) = TransferSyntaxRegistry.get(transfer_syntax) else { return true };
-        let Ok(mut reader) = LazyDataSetReader::new_with_ts(Cursor::new(data), syntax) else { return true };
-        let end = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        loop {
-            let token = match reader.advance() {
-                None => return false,
-                // Cut off or broken: the same from here. With more bytes we look again, up to the limit.
-                Some(Err(_)) => return false,
-                Some(Ok(token)) => token,
-            };
-            match token {
-                LazyDataToken::ElementHeader(header) if self.path.is_empty() && header.tag >= STOP_AT => {
-                    return true;
-                }
-                LazyDataToken::SequenceStart { tag, .. } if self.path.is_empty() && tag >= STOP_AT => {
-                    return true;
-                }
-                LazyDataToken::PixelSequenceStart => return true,
-                LazyDataToken::SequenceStart { tag, .. } => self.path.push(tag),
-                LazyDataToken::SequenceEnd => {
-                    self.path.pop();
-                }
-                LazyDataToken::ItemStart { .. } if self.path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] => {
-                    self.id = Identifier::default();
-                }
-                LazyDataToken::ItemEnd if self.path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] => {
-                    self.other_bsn()
-                }
-                LazyDataToken::LazyValue { header, decoder } => {
-                    let length = header.len.get().unwrap_or(0);
-                    // Skipping past the end would succeed silently.
-                    if decoder.position().saturating_add(u64::from(length)) > end {
-                        return false;
-                    }
-                    if length > LONGEST_VALUE || !self.wants(header.tag) {
-                        if decoder.skip_bytes(length).is_err() {
-                            return false;
-                        }
-                        continue;
-                    }
-                    let mut value = Vec::new();
-                    if decoder.read_to_vec(length, &mut value).is_err() {
-                        return false;
-                    }
-                    self.take(header.tag, &value);
-                }
-                LazyDataToken::LazyItemValue { .. } => return true,
-                LazyDataToken::ElementHeader(_)
-                | LazyDataToken::ItemStart { .. }
-                | LazyDataToken::ItemEnd => {}
-                // What a later version of the parser adds.
-                _ => return true,
-            }
-        }
+impl Onlooker for Sight {
+    fn is_end(&self, tag: Tag) -> bool {
+        tag >= STOP_AT
     }
 
-    fn wants(&self, tag: Tag) -> bool {
-        match self.path.as_slice() {
-            [] => tag < STOP_AT,
+    fn enters(&self, path: &[Tag], tag: Tag) -> bool {
+        match path {
+            [] => {
+                tag == tags::OTHER_PATIENT_I_DS_SEQUENCE
+                    || tag == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
+            }
             [outer] => {
                 *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE
-                    || *outer == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
-            }
-            [outer, inner] => {
-                *outer == tags::OTHER_PATIENT_I_DS_SEQUENCE
-                    && *inner == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
+                    && tag == tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE
             }
             _ => false,
         }
     }
 
-    fn take(&mut self, tag: Tag, value: &[u8]) {
-        let text = self.charset.decode(value).unwrap_or_else(|_| String::from_utf8_lossy(value).into_owned());
+    fn value(&mut self, path: &[Tag], tag: Tag, value: &[u8]) {
+        let within = match path.split_last() {
+            None => true,
+            Some((inner, around)) => self.enters(around, *inner),
+        };
+        if within && value.len() <= LONGEST_VALUE {
+            self.take(path, tag, value);
+        }
+    }
+
+    fn item_begins(&mut self, path: &[Tag]) {
+        if path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] {
+            self.id = Identifier::default();
+        }
+    }
+
+    fn item_ends(&mut self, path: &[Tag]) {
+        if path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] {
+            self.other_bsn();
+        }
+    }
+}
+
+impl Sight {
+    fn take(&mut self, path: &[Tag], tag: Tag, value: &[u8]) {
+        let text = self.charset.decode(value, tag == tags::PATIENT_NAME);
         let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
         if text.is_empty() {
             return;
         }
-        if !self.path.is_empty() {
-            return self.take_nested(tag, text);
+        if !path.is_empty() {
+            return self.take_nested(path, tag, text);
         }
         let attributes = &mut self.found.attributes;
         let patient = &mut attributes.patient;
         let withheld = || Some(Confidential::new(text));
         let first = || text.split('\\').next().map(|value| value.trim().to_owned());
         match tag {
-            tags::SPECIFIC_CHARACTER_SET => {
-                // An empty first value with extensions behind it is the default repertoire (PS3.3 C.12.1.1.2).
-                let code = text.split('\\').map(str::trim).find(|code| !code.is_empty()).unwrap_or_default();
-                self.charset = SpecificCharacterSet::from_code(code).unwrap_or_default();
-            }
+            tags::SPECIFIC_CHARACTER_SET => self.charset = CharacterSets::of(text),
             tags::SOP_INSTANCE_UID => self.found.sop_instance = text.parse().ok(),
             tags::SOP_CLASS_UID => self.found.sop_class = text.parse().ok(),
             tags::STUDY_INSTANCE_UID => self.found.study = text.parse().ok(),
@@ -229,8 +178,8 @@ impl Walk {
         }
     }
 
-    fn take_nested(&mut self, tag: Tag, text: &str) {
-        let at_root = self.path == [tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE];
+    fn take_nested(&mut self, path: &[Tag], tag: Tag, text: &str) {
+        let at_root = path == [tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE];
         let identifier = if at_root { &mut self.root_id } else { &mut self.id };
         match tag {
             tags::PATIENT_ID => identifier.value = Some(text.to_owned()),

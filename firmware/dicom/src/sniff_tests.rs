@@ -116,6 +116,76 @@ fn encapsulated_pixel_data_ends_the_look() {
     check(&found);
 }
 
+/// What stands before the wanted tags in the field: private blocks, sequences of undefined and defined length, UN of
+/// undefined length (its inside is Implicit VR, PS3.5 §6.2.2), long VRs.
+fn obstacles(form: Form) -> Vec<u8> {
+    let header = |tag: (u16, u16), vr: &str, length: u32| {
+        let mut whole = element(form, tag, vr, &[]);
+        let at = whole.len() - 4;
+        let bytes = if matches!(form, Form::Big) { length.to_be_bytes() } else { length.to_le_bytes() };
+        whole[at..].copy_from_slice(&bytes);
+        whole
+    };
+    let delimiter = |element: u16| {
+        let mut whole = Vec::new();
+        for part in [0xfffe, element, 0, 0] {
+            whole.extend(if matches!(form, Form::Big) {
+                u16::to_be_bytes(part)
+            } else {
+                u16::to_le_bytes(part)
+            });
+        }
+        whole
+    };
+    let open_item = |content: &[u8]| {
+        let mut whole = item(form, content);
+        let unknown = [0xff; 4];
+        whole[4..8].copy_from_slice(&unknown);
+        [whole, delimiter(0xe00d)].concat()
+    };
+    let uid = element(form, (0x0008, 0x1150), "UI", b"9.9.9.9");
+    let inner = [header((0x0008, 0x1199), "SQ", u32::MAX), open_item(&uid), delimiter(0xe0dd)].concat();
+    let implicit = element(Form::Implicit, (0x0010, 0x0020), "LO", b"WRONG");
+    let mut implicit_item = vec![0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff];
+    implicit_item.extend([&implicit[..], &[0xfe, 0xff, 0x0d, 0xe0, 0, 0, 0, 0]].concat());
+    let unknown =
+        [header((0x0009, 0x1011), "UN", u32::MAX), implicit_item, vec![0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]];
+    let mut all = [
+        header((0x0008, 0x1115), "SQ", u32::MAX),
+        open_item(&inner),
+        item(form, &uid),
+        delimiter(0xe0dd),
+        element(form, (0x0008, 0x1140), "SQ", &item(form, &inner)),
+        element(form, (0x0009, 0x0010), "LO", b"MAKER"),
+        element(form, (0x0009, 0x1010), "OB", &[0xab; 70_000]),
+    ]
+    .concat();
+    if matches!(form, Form::Explicit) {
+        all.extend(unknown.concat());
+        all.extend(element(form, (0x0009, 0x1012), "UT", &[b'x'; 100]));
+    }
+    all
+}
+
+#[test]
+fn what_stands_before_the_wanted_tags_does_not_hide_them() {
+    for (form, syntax) in [
+        (Form::Implicit, uids::IMPLICIT_VR_LITTLE_ENDIAN),
+        (Form::Explicit, uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        (Form::Big, "1.2.840.10008.1.2.2"),
+    ] {
+        let whole = header(form, "4310001", "", &[]);
+        // Behind (0008,0060), before the patient.
+        let at = whole.windows(2).position(|pair| pair == b"CT").unwrap() + 2;
+        let data = [&whole[..at], &obstacles(form), &whole[at..], &pixels(form)].concat();
+        let (found, satisfied) = sniff(&data, syntax);
+        assert!(satisfied, "{syntax}");
+        check(&found);
+        assert_eq!(found.sop_instance.unwrap().as_str(), "1.2.3.4");
+        assert_eq!(found.attributes.patient.id.unwrap().reveal(), "4310001");
+    }
+}
+
 #[test]
 fn a_cut_header_asks_for_more_and_keeps_what_it_saw() {
     let data = [header(Form::Explicit, "1", "", &[]), pixels(Form::Explicit)].concat();
