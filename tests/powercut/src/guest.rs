@@ -2,6 +2,8 @@
 //! and beside it several associations that send without a pause.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,16 +41,17 @@ pub struct Effort {
 /// If custody refuses anything or loses a thread.
 pub async fn work(folder: &Path, elsewhere: &Path, disk: &Path, area: u64, effort: Effort) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let markers = std::sync::Arc::new(Markers::on(disk, area)?);
+    let markers = Arc::new(Markers::on(disk, area)?);
     let (custody, report) = open(folder)?;
     println!("working, after a start with {report}");
     let deadline = Instant::now() + effort.time;
+    let is_over = Arc::new(AtomicBool::new(false));
     let base = effort.round * STUDIES_PER_ROUND;
     let beside: Vec<JoinHandle<Result<()>>> = (0..effort.associations)
         .map(|number| {
-            let (custody, markers) = (custody.clone(), std::sync::Arc::clone(&markers));
+            let (custody, markers, is_over) = (custody.clone(), Arc::clone(&markers), Arc::clone(&is_over));
             let first = base + BESIDE + number * STUDIES_PER_ASSOCIATION;
-            std::thread::spawn(move || keep_sending(&custody, first, &markers, deadline))
+            std::thread::spawn(move || keep_sending(&custody, first, &markers, &is_over))
         })
         .collect();
     let mut run = 0;
@@ -57,6 +60,7 @@ pub async fn work(folder: &Path, elsewhere: &Path, disk: &Path, area: u64, effor
         play(&custody, elsewhere, plan, &*markers).await?;
         run += 1;
     }
+    is_over.store(true, Ordering::Relaxed);
     for thread in beside {
         match thread.join() {
             Ok(ended) => ended?,
@@ -68,11 +72,11 @@ pub async fn work(folder: &Path, elsewhere: &Path, disk: &Path, area: u64, effor
     Ok(())
 }
 
-fn keep_sending(custody: &Custody, first: u32, markers: &Markers, deadline: Instant) -> Result<()> {
+fn keep_sending(custody: &Custody, first: u32, markers: &Markers, is_over: &AtomicBool) -> Result<()> {
     for study in first.. {
         let mut association = association(custody)?;
         for number in 1..=INSTANCES {
-            if Instant::now() > deadline {
+            if is_over.load(Ordering::Relaxed) {
                 association.close();
                 return Ok(());
             }

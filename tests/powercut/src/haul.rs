@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use tempfile::TempDir;
+
 use crate::chance::Chance;
 use crate::mount::{FileSystem, in_own_namespace};
 use crate::replay::{Judged, Source};
+pub use crate::vm::has_kernel;
 use crate::vm::{Boot, Disk, MARKER_AREA};
 
 /// How long the machine may take to boot and to end, beside the time it works.
@@ -26,6 +29,15 @@ pub struct Work {
     pub associations: u32,
 }
 
+/// A folder in memory, if there is such a place.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn scratch() -> Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
+}
+
 /// Runs the machine once with a recorded disk. `program` is this crate's.
 ///
 /// # Errors
@@ -39,7 +51,7 @@ pub fn record(program: &Path, folder: &Path, work: Work) -> Result<Source> {
     let arguments = format!("--seconds {} --associations {}", work.seconds, work.associations);
     let machine = boot.start(&Disk::Recorded(&disk, &log), &arguments, &folder.join("console"))?;
     machine.wait(PATIENCE + Duration::from_secs(work.seconds))?;
-    Ok(Source { base, log, file_system: work.file_system })
+    Ok(Source { base, log, file_system: work.file_system, is_forgetful: false })
 }
 
 fn make_disk(disk: &Path, file_system: FileSystem) -> Result<()> {
@@ -63,6 +75,9 @@ pub fn judge(program: &Path, source: &Source, states: usize, workers: usize, see
             "--seed",
             &chance.draw().to_string(),
         ]);
+        if source.is_forgetful {
+            command.arg("--forgetful");
+        }
         running.push(
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("unshare does not start")?,
         );

@@ -10,12 +10,11 @@ use anyhow::{Result, ensure};
 use beeldbox_powercut::guest::{self, Effort};
 use beeldbox_powercut::haul::{self, Work};
 use beeldbox_powercut::mount::FileSystem;
-use beeldbox_powercut::replay::{Judged, Source, judge_disk, replay};
+use beeldbox_powercut::replay::{Source, judge_disk, replay};
 use beeldbox_powercut::script::{self, Plan};
 use beeldbox_powercut::told::{Listener, Told};
 use beeldbox_powercut::{inbound, trace};
 use clap::{Parser, Subcommand};
-use tempfile::TempDir;
 
 #[derive(Parser)]
 #[command(about = "Power cuts, lost flushes and full disks against custody")]
@@ -77,6 +76,9 @@ enum What {
         /// What decides chance.
         #[arg(long)]
         seed: u64,
+        /// The disk answers flushes and ignores them.
+        #[arg(long)]
+        forgetful: bool,
     },
     /// Judge a disk by the markers on it; in a mount namespace of its own.
     Judge {
@@ -152,14 +154,20 @@ async fn run(what: What) -> Result<()> {
             let effort = Effort { round, time: Duration::from_secs(seconds), associations };
             guest::work(&folder, &elsewhere, &disk, area, effort).await
         }
-        What::Replay { base, log, file_system, states, seed } => {
-            let scratch = scratch()?;
-            let judged = replay(&Source { base, log, file_system }, states, seed, scratch.path()).await?;
+        What::Replay { base, log, file_system, states, seed, forgetful } => {
+            let scratch = haul::scratch()?;
+            let judged = replay(
+                &Source { base, log, file_system, is_forgetful: forgetful },
+                states,
+                seed,
+                scratch.path(),
+            )
+            .await?;
             println!("{}", serde_json::to_string(&judged)?);
             Ok(())
         }
         What::Judge { image, file_system } => {
-            let scratch = scratch()?;
+            let scratch = haul::scratch()?;
             let said = match judge_disk(&image, file_system, scratch.path()).await {
                 Ok(stored) => stored.to_string(),
                 Err(broken) => broken,
@@ -169,11 +177,11 @@ async fn run(what: What) -> Result<()> {
         }
         What::Haul { states, kills, file_system, seconds, associations, workers, seed } => {
             let program = std::env::current_exe()?;
-            let folder = scratch()?;
+            let folder = haul::scratch()?;
             let work = Work { file_system, seconds, associations };
             let source = haul::record(&program, folder.path(), work)?;
             let judged = haul::judge(&program, &source, states, workers, seed)?;
-            print(&judged);
+            println!("{judged}");
             ensure!(judged.broken.is_empty(), "custody broke {} promises", judged.broken.len());
             if kills > 0 {
                 let found = haul::kill(&program, folder.path(), work, kills, seed)?;
@@ -181,29 +189,5 @@ async fn run(what: What) -> Result<()> {
             }
             Ok(())
         }
-    }
-}
-
-/// A folder in memory, if there is such a place.
-fn scratch() -> Result<TempDir> {
-    let memory = Path::new("/dev/shm");
-    Ok(if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? })
-}
-
-fn print(judged: &Judged) {
-    println!(
-        "{} states of a disk with {} writes and flushes, {} of them flushes; {} instances acknowledged; start-up had \
-         something to do in {}; {:.0} s, {:.2} states/s; {} promises broken",
-        judged.states,
-        judged.entries.0,
-        judged.entries.1,
-        judged.acknowledged,
-        judged.recovered,
-        judged.seconds,
-        judged.states as f64 / judged.seconds,
-        judged.broken.len()
-    );
-    for broken in &judged.broken {
-        println!("  {broken}");
     }
 }

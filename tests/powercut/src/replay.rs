@@ -1,5 +1,6 @@
 //! Makes the states that a recorded disk could be in after a power cut, mounts each, and has the oracle judge it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub struct Source {
     pub log: PathBuf,
     /// What is on it.
     pub file_system: FileSystem,
+    /// Whether the disk answers flushes and ignores them.
+    pub is_forgetful: bool,
 }
 
 /// What judging came to.
@@ -41,17 +44,38 @@ pub struct Judged {
     pub broken: Vec<String>,
 }
 
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entries, flushes) = self.entries;
+        write!(
+            f,
+            "{} states of a disk that was told {entries} things, {flushes} of them flushes; {} instances acknowledged; \
+             start-up had something to do in {}; {:.0} s; {} promises broken",
+            self.states,
+            self.acknowledged,
+            self.recovered,
+            self.seconds,
+            self.broken.len()
+        )?;
+        self.broken.iter().take(20).try_for_each(|broken| write!(f, "\n  {broken}"))
+    }
+}
+
 /// Judges states at random cuts, half of them right behind something that was told.
 ///
 /// # Errors
 /// If a state cannot be made; that its file system does not come back is a broken promise, not an error.
 pub async fn replay(source: &Source, states: usize, seed: u64, scratch: &Path) -> Result<Judged> {
     let file_system = source.file_system;
-    let record = Record::read(&source.base, &source.log, file_system.size())?;
+    let mut record = Record::read(&source.base, &source.log, file_system.size())?;
+    let entries = (record.len(), record.flushes());
+    if source.is_forgetful {
+        record.forget_flushes();
+    }
     let told: Vec<usize> = (0..record.len()).filter(|at| record.told_at(*at).is_some()).collect();
     let mut chance = Chance::from_seed(seed);
     let mut judged = Judged {
-        entries: (record.len(), record.flushes()),
+        entries,
         acknowledged: Expected::of(record.told(record.len())).stored(),
         ..Judged::default()
     };

@@ -185,6 +185,11 @@ impl Drop for Machine {
     }
 }
 
+/// Whether there is a kernel to start machines with.
+pub fn has_kernel(program: &Path) -> bool {
+    kernel_folder(program).is_ok()
+}
+
 /// Where `cargo suite` unpacked the kernel: beside the folder of the build that made this program.
 fn kernel_folder(program: &Path) -> Result<PathBuf> {
     let found = program.ancestors().map(|above| above.join("suite/kernel")).find(|folder| folder.is_dir());

@@ -104,6 +104,13 @@ impl Record {
         Ok(Record { entries, base: Content::read(base)? })
     }
 
+    /// The same with every flush ignored, as a disk would have it that lies: nothing is safe.
+    pub fn forget_flushes(&mut self) {
+        for entry in &mut self.entries {
+            entry.flags &= !(FLUSH | FUA);
+        }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

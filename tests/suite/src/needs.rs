@@ -1,5 +1,5 @@
 //! What the tests need beside Rust and a C compiler: foreign DICOM software, because two ends of one code base can
-//! agree on a mistake, a browser, and a C++ compiler for the fuzzer.
+//! agree on a mistake, a browser, a C++ compiler for the fuzzer, and a virtual machine whose power can be cut.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 13] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
@@ -18,7 +18,16 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("node", "nodejs"),
     ("npm", "npm"),
     ("openssl", "openssl"),
+    // For power cuts: a machine to cut, what runs in it, file systems on its disk, and a recorder of system calls.
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("strace", "strace"),
 ];
+
+/// The Debian package that depends on the newest kernel for virtual machines. It is unpacked, not installed.
+const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// Python packages of the tests, pinned.
 const PYTHON: [&str; 2] = ["pydicom==3.0.2", "pynetdicom==3.0.4"];
@@ -37,6 +46,7 @@ pub fn provide(target: &Path) -> Result<OsString> {
     std::fs::create_dir_all(&folder)?;
     let python = provide_python(&folder)?;
     provide_node(&folder)?;
+    provide_kernel(&folder)?;
     let mut search = vec![python];
     search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     search.push("/usr/sbin".into());
@@ -106,6 +116,32 @@ fn provide_node(folder: &Path) -> Result<()> {
     npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(&modules).args(NODE);
     ensure!(run(&mut npm), "please install with npm: {wanted}");
     std::fs::write(done, wanted)?;
+    Ok(())
+}
+
+/// The kernel of the virtual machine, unpacked: the folders `boot` and `lib` of its package.
+fn provide_kernel(folder: &Path) -> Result<()> {
+    let kernel = folder.join("kernel");
+    if kernel.join("boot").is_dir() && kernel.join("lib").is_dir() {
+        return Ok(());
+    }
+    let by_hand = format!("please unpack the kernel on which {KERNEL} depends into {}", kernel.display());
+    let listed = Command::new("apt-cache").args(["depends", "--important", KERNEL]).output();
+    let listed = listed.with_context(|| by_hand.clone())?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let named = listed.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
+    let named = named.with_context(|| by_hand.clone())?;
+    println!("suite: {named}, unpacked");
+    std::fs::create_dir_all(&kernel)?;
+    let download = run(Command::new("apt-get").args(["download", "--quiet=2", named]).current_dir(&kernel));
+    ensure!(download, "{by_hand}");
+    for entry in std::fs::read_dir(&kernel)? {
+        let package = entry?.path();
+        if package.extension().is_some_and(|ending| ending == "deb") {
+            ensure!(run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&kernel)), "{by_hand}");
+            std::fs::remove_file(package)?;
+        }
+    }
     Ok(())
 }
 
