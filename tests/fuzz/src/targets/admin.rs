@@ -44,7 +44,10 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
                  \"urgent\":true,\"acknowledged\":[]}",
             ),
         ),
-        ("transfers", call("{\"ask\":\"transfers\",\"before\":\"2026-11-23T10:00:00Z\",\"limit\":2}")),
+        (
+            "transfers",
+            call("{\"ask\":\"transfers\",\"before\":\"0c7e1b0a-6a1d-4f4e-9a57-3d1f0a2f6f10\",\"limit\":2}"),
+        ),
         ("transfer", of_transfer("transfer")),
         ("recall", of_transfer("recall")),
         ("import", call(&format!("{{\"ask\":\"import\",\"transfer\":\"{id}\",\"patient_id\":\"P1\"}}"))),

@@ -187,32 +187,40 @@ fn seal_chunk(aead: &LessSafeKey, counter: u32, flags: u8, mut plaintext: Vec<u8
     pack.extend_from_slice(&plaintext);
 }
 
-/// An honest pack and a list of changes: what is accepted is the beginning of what was sealed.
+/// An honest pack and a list of changes: what is accepted is the beginning of what was sealed. Half of the frames are
+/// sealed by our writer; the others have many short chunks, so that there is much to put in another order.
 fn changed_on_the_way(script: &mut Script<'_>) {
     let id = PackId::from_random(ID);
-    let mut pack = pack_header(&id, &key()).to_vec();
+    let mut units = vec![pack_header(&id, &key()).to_vec()];
     let mut honest = Vec::new();
-    let description = honest_description();
     for index in 0..u32::from(script.byte() % 3) + 1 {
-        let (filling, length) = (script.byte(), script.number());
+        let (filling, length, how) = (script.byte(), script.number(), script.byte());
         // Mostly short, because long ones cost time; now and then more than one chunk.
-        let length = match script.byte() % 16 {
+        let length = match how % 16 {
             1 => length,
             2 => length * 2,
             _ => length % 300,
         };
-        let data_set = vec![filling; length];
-        let salt = [script.byte(); 16];
-        let mut sealer = FrameSealer::new(&key(), &id, index, salt, &description, &mut pack);
-        sealer.write(&data_set, &mut pack).expect("short enough");
-        honest.push((description.clone(), sealer.finish(&mut pack).expect("short enough")));
+        let (data_set, salt) = (vec![filling; length], [script.byte(); 16]);
+        let (description, mut frame) = (honest_description(), Vec::new());
+        let mut sealer = FrameSealer::new(&key(), &id, index, salt, &description, &mut frame);
+        sealer.write(&data_set, &mut frame).expect("short enough");
+        let summary = sealer.finish(&mut frame).expect("short enough");
+        units.extend(if how & 16 == 0 {
+            in_units(&frame)
+        } else {
+            in_short_chunks(&id, index, salt, &data_set)
+        });
+        let description = if how & 16 == 0 { description } else { short_description() };
+        honest.push((description, summary));
     }
-    let original = pack.clone();
+    let original = units.concat();
     for _ in 0..MOST_CHANGES {
         if !script.is_empty() {
-            change(script, &mut pack);
+            change(script, &mut units);
         }
     }
+    let pack = units.concat();
     let (accepted, end) = read(&pack);
     only_the_beginning(&honest, &accepted);
     if end.is_ok() {
@@ -223,30 +231,80 @@ fn changed_on_the_way(script: &mut Script<'_>) {
     }
 }
 
+/// A frame as its header and its chunks.
+fn in_units(frame: &[u8]) -> Vec<Vec<u8>> {
+    let (header, mut rest) = frame.split_at(FRAME_HEADER_LEN);
+    let mut units = vec![header.to_vec()];
+    while let Some((head, _)) = rest.split_first_chunk::<CHUNK_HEAD_LEN>() {
+        let length = CHUNK_HEAD_LEN + ChunkHead::parse(*head).expect("our own chunk").sealed_len;
+        let (chunk, after) = rest.split_at(length);
+        units.push(chunk.to_vec());
+        rest = after;
+    }
+    units
+}
+
+/// An honest frame of another writer, in some 64 chunks at most, or of 8 bytes each.
+fn in_short_chunks(id: &PackId, index: u32, salt: [u8; 16], data_set: &[u8]) -> Vec<Vec<u8>> {
+    let aead = frame_key(id, index, &salt);
+    let mut units = vec![[b"FRM1\0\0\0\0".as_slice(), &salt].concat()];
+    let trailer =
+        [(data_set.len() as u64).to_be_bytes().as_slice(), Digest::of(data_set).as_bytes()].concat();
+    let size = (data_set.len() / 64).max(8);
+    let mut pieces: Vec<Vec<u8>> = data_set.chunks(size).map(<[u8]>::to_vec).collect();
+    pieces.insert(0, HONEST_DESCRIPTION.to_vec());
+    pieces.push(trailer);
+    let last = pieces.len() - 1;
+    for (at, piece) in pieces.into_iter().enumerate() {
+        let mut sealed = Vec::new();
+        let flags = if at == last { flag::LAST } else { 0 };
+        seal_chunk(&aead, u32::try_from(at).expect("few chunks"), flags, piece, &mut sealed);
+        units.push(sealed);
+    }
+    units
+}
+
+/// What [`HONEST_DESCRIPTION`] says.
+fn short_description() -> InstanceDescription {
+    InstanceDescription {
+        sop_class: "1.2".parse().expect("a UID"),
+        sop_instance: "1.3".parse().expect("a UID"),
+        transfer_syntax: "1.4".parse().expect("a UID"),
+        study: None,
+        series: Some("1.5".parse().expect("a UID")),
+        source_ae: "AE".parse().expect("an AE title"),
+    }
+}
+
 fn only_the_beginning(honest: &[Accepted], accepted: &[Accepted]) {
     assert!(honest.starts_with(accepted), "a changed frame was accepted");
 }
 
-fn change(script: &mut Script<'_>, pack: &mut Vec<u8>) {
-    let (what, at, length) = (script.byte(), script.number() + (script.number() << 16), script.number());
-    let at = at % (pack.len() + 1);
-    let end = (at + length).min(pack.len());
-    match what % 5 {
+/// One change: to the bytes of a unit (a header, a chunk), or to the order of the units.
+fn change(script: &mut Script<'_>, units: &mut Vec<Vec<u8>>) {
+    let (what, first, second) = (script.byte(), script.byte(), script.byte());
+    let (first, second) = (usize::from(first) % units.len(), usize::from(second) % units.len());
+    match what % 7 {
         0 => {
-            if let Some(byte) = pack.get_mut(at) {
-                *byte ^= script.byte();
+            let (at, change) = (script.number(), script.byte());
+            let unit = &mut units[first];
+            let length = unit.len().max(1);
+            if let Some(byte) = unit.get_mut(at % length) {
+                *byte ^= change;
             }
         }
-        1 => drop(pack.drain(at..end)),
-        2 => {
-            let again = pack[at..end].to_vec();
-            drop(pack.splice(at..at, again));
+        1 => {
+            let length = script.number();
+            units[first].truncate(length);
         }
-        3 => drop(pack.splice(at..at, script.take(length % 64).iter().copied())),
+        2 => units[first].extend_from_slice(script.take(second % 64)),
+        3 => units.swap(first, second),
+        4 => units.insert(first, units[second].clone()),
+        5 => units.truncate(first.max(1)),
         _ => {
-            // Two neighbours change places.
-            let middle = at + (end - at) / 2;
-            pack[at..end].rotate_left(middle - at);
+            if units.len() > 1 {
+                units.remove(first);
+            }
         }
     }
 }
@@ -285,11 +343,12 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("hostile-own-description", own_description),
         ("hostile-liar", vec![1, 1, described | flag::LIE_ABOUT_LAST, 0, 1, 9, flag::WRONG_COUNTER, 0, 1, 9]),
-        ("unchanged", vec![2, 2, 7, 0, 9, 1, 1, 8, 255, 255, 2, 2, 9, 0, 0, 1, 3]),
-        ("one-bit", vec![2, 0, 7, 0, 9, 1, 1, 0, 0, 90, 0, 0, 0, 0, 1]),
-        ("cut", vec![2, 0, 7, 0, 9, 1, 1, 1, 0, 120, 0, 0, 255, 255]),
-        ("doubled", vec![2, 0, 7, 0, 9, 1, 1, 2, 0, 64, 0, 0, 0, 200]),
-        ("swapped", vec![2, 1, 7, 0, 9, 1, 1, 7, 0, 9, 1, 1, 4, 0, 64, 0, 0, 1, 100]),
+        ("unchanged", vec![2, 2, 7, 0, 9, 0, 1, 8, 255, 255, 2, 2, 9, 0, 40, 16, 3]),
+        ("one-bit", vec![2, 0, 7, 0, 9, 16, 1, 0, 2, 0, 0, 6, 1]),
+        ("cut", vec![2, 0, 7, 0, 9, 16, 1, 1, 2, 0, 0, 7]),
+        ("doubled", vec![2, 0, 7, 0, 40, 16, 1, 4, 3, 4]),
+        ("swapped", vec![2, 1, 7, 0, 9, 0, 1, 7, 0, 40, 16, 1, 3, 1, 4]),
+        ("without-one", vec![2, 0, 7, 0, 40, 16, 1, 6, 4]),
     ]
 }
 
@@ -313,6 +372,15 @@ mod tests {
         assert_eq!(accepted("hostile-two-frames"), 2);
         assert_eq!(accepted("hostile-long-chunks"), 1);
         assert_eq!(accepted("hostile-liar"), 0);
+    }
+
+    #[test]
+    fn an_honest_pack_in_short_chunks_is_accepted() {
+        // Two frames of seven chunks, nothing changed; the target itself compares.
+        changed_on_the_way(&mut Script(&[1, 7, 0, 40, 16, 1, 7, 0, 40, 16, 1]));
+        let id = PackId::from_random(ID);
+        let frame = in_short_chunks(&id, 0, [1; 16], &[7; 40]);
+        assert_eq!(frame.len(), 8, "a header, a description, five pieces, a trailer");
     }
 
     #[test]
