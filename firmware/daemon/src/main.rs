@@ -4,6 +4,7 @@
 //! again into recovery; 2 wrong arguments or settings.
 
 mod admin;
+mod dicom_tls;
 mod keys;
 mod settings;
 mod start;

@@ -7,13 +7,14 @@
 //! One stop token for all. A stop is asked for by SIGTERM or SIGINT, or because storage is in doubt; after
 //! [`STOP_DEADLINE`] we exit and trust the ledger.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use beeldbox_custody::{Custody, OpenOptions};
-use beeldbox_dicom::NodePolicy;
+use beeldbox_dicom::{Listeners, NodePolicy};
 use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::deliver::Deliverer;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
@@ -24,8 +25,9 @@ use beeldbox_transfer::portal_client::PortalClient;
 use beeldbox_transfer::receive::CustodyIntake;
 use beeldbox_transfer::reconcile::Unattended;
 use beeldbox_transfer::report::Reporter;
-use beeldbox_transfer::road::{Health, Road, RoadParts, RoadSettings};
+use beeldbox_transfer::road::{Health, PeerSettings, Road, RoadParts, RoadSettings};
 use beeldbox_transfer::send::Sender;
+use beeldbox_transfer::send_ahead::SendAhead;
 use beeldbox_transfer::{Clock, Random, worker};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -34,8 +36,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Desk};
+use crate::dicom_tls;
 use crate::keys::Keys;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Longest orderly stop: an instance on its way in may finish; what is not done by then stands in the ledger.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -67,7 +70,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         anchors: keys.anchors,
         clock: Arc::clone(&clock),
         random,
-        settings: road_settings(&settings),
+        settings: road_settings(&settings)?,
         directory,
         portal_health: RwLock::new(Health::default()),
         pacs_health: RwLock::new(Health::default()),
@@ -75,14 +78,11 @@ pub async fn run(settings: Settings) -> Result<()> {
     });
 
     let mut workers = start_workers(&road, &stop);
-    let listener = TcpListener::bind(settings.dicom.listen)
-        .await
-        .with_context(|| format!("cannot listen for DICOM on {}", settings.dicom.listen))?;
-    let dicom_address = listener.local_addr().context("DICOM address")?;
-    let intake = Arc::new(CustodyIntake::new(custody.clone(), clock));
+    let (listeners, dicom_address) = open_dicom_ports(&settings).await?;
+    let intake = Arc::new(CustodyIntake::new(road.clone()));
     let dicom_stop = stop.clone().cancelled_owned();
     let node =
-        tokio::spawn(beeldbox_dicom::listen(listener, Arc::new(node_policy(&settings)), intake, dicom_stop));
+        tokio::spawn(beeldbox_dicom::listen(listeners, Arc::new(node_policy(&settings)), intake, dicom_stop));
     let desk = Desk::new(road, &settings, dicom_address, recovery, started_at, certificates_valid_until);
     let socket = admin::bind(&settings.admin_socket)
         .with_context(|| format!("cannot listen on {}", settings.admin_socket.display()))?;
@@ -132,22 +132,55 @@ async fn open_custody(
     Ok((custody, report.to_string()))
 }
 
-fn road_settings(settings: &Settings) -> RoadSettings {
-    RoadSettings {
+/// Opens the plain port, and the TLS port if there is one. Gives the address of the plain one.
+async fn open_dicom_ports(settings: &Settings) -> Result<(Listeners, SocketAddr)> {
+    let open = async |address: SocketAddr| {
+        let listener = TcpListener::bind(address).await;
+        listener.with_context(|| format!("cannot listen for DICOM on {address}"))
+    };
+    let plain = open(settings.dicom.listen).await?;
+    let address = plain.local_addr().context("DICOM address")?;
+    let tls = match (&settings.dicom.tls, dicom_tls::acceptor(settings)?) {
+        (Some(tls), Some(config)) => {
+            let listener = open(tls.listen).await?;
+            info!(address = %tls.listen, "listening for DICOM TLS");
+            Some((listener, config))
+        }
+        (Some(_), None) | (None, _) => None,
+    };
+    Ok((Listeners { plain: Some(plain), tls }, address))
+}
+
+fn road_settings(settings: &Settings) -> Result<RoadSettings> {
+    let peer = |peer: &settings::Peer| -> Result<PeerSettings> {
+        let node = peer.node.as_ref().map(|node| dicom_tls::node(node, &settings.credentials));
+        Ok(PeerSettings {
+            ae_title: peer.allowed.ae_title.clone(),
+            node: node.transpose()?,
+            answers_queries: peer.answers_queries,
+            quiet_time: peer.quiet_time,
+            quota_bytes: peer.quota_bytes,
+        })
+    };
+    Ok(RoadSettings {
         ae_title: settings.dicom.ae_title.clone(),
-        pacs: settings.pacs.clone(),
+        pacs: dicom_tls::node(&settings.pacs, &settings.credentials)?,
         quiet_time: settings.dicom.quiet_time,
+        aliases: settings.dicom.aliases.clone(),
+        peers: settings.dicom.peers.iter().map(peer).collect::<Result<_>>()?,
         keep_for: settings.keeping.keep_for,
         valid_for: settings.keeping.valid_for,
         directory_interval: settings.keeping.directory_interval,
         import_unattended: settings.import_unattended,
-    }
+    })
 }
 
 fn node_policy(settings: &Settings) -> NodePolicy {
     let mut policy = NodePolicy::new(settings.dicom.ae_title.clone());
-    policy.allowed_peers = settings.dicom.peers.clone();
+    policy.aliases = settings.dicom.aliases.iter().map(|alias| alias.ae_title.clone()).collect();
+    policy.allowed_peers = settings.dicom.peers.iter().map(|peer| peer.allowed.clone()).collect();
     policy.max_associations = settings.dicom.max_associations;
+    policy.max_associations_per_peer = settings.dicom.max_associations_per_peer;
     policy
 }
 
@@ -155,6 +188,7 @@ fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::Join
     vec![
         worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
         worker::spawn(Closer::new(road.clone()), stop.clone()),
+        worker::spawn(SendAhead::new(road.clone()), stop.clone()),
         worker::spawn(Sender::new(road.clone()), stop.clone()),
         worker::spawn(News::new(road.clone()), stop.clone()),
         worker::spawn(Fetcher::new(road.clone()), stop.clone()),

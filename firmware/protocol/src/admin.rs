@@ -105,8 +105,8 @@ pub enum Question {
     },
     /// Outbound transfers that have an addressee, newest first. Answered by [`Reply::Transfers`].
     Transfers {
-        /// Only those created before.
-        before: Option<Timestamp>,
+        /// Only those before this one, which ended the last page.
+        before: Option<TransferId>,
         /// At most so many.
         limit: u32,
     },
@@ -128,7 +128,7 @@ pub enum Question {
     /// Inbound transfers, newest first. Answered by [`Reply::Transfers`].
     Inbox {
         /// Only those created before.
-        before: Option<Timestamp>,
+        before: Option<TransferId>,
         /// At most so many.
         limit: u32,
     },
@@ -338,6 +338,10 @@ pub enum HoldCode {
     PacsRefusedInstances,
     /// The same SOP Instance UID arrived with different content.
     ConflictingInstances,
+    /// The images of the study name different patients.
+    TwoPatients,
+    /// No image of the study has a Patient ID.
+    PatientIdMissing,
     /// Sealed bytes on the box's own disk are damaged.
     PackDamaged,
     /// Written by another version.
@@ -418,6 +422,8 @@ pub struct StudyLine {
     pub summary: StudySummary,
     /// AE title of the sending node.
     pub source_ae: String,
+    /// The alias it was sent to, if any: whom its sender meant.
+    pub called_alias: Option<String>,
     /// When its last instance arrived.
     pub last_instance_at: Timestamp,
     /// Collecting or queued.
@@ -497,6 +503,10 @@ pub enum CheckFlag {
     PortalDelivery,
     /// Two different objects came under one name.
     Conflict,
+    /// The images name different patients.
+    TwoPatients,
+    /// No image has a Patient ID.
+    NoPatientId,
     /// No patient name was sent along.
     NoPatientName,
 }

@@ -92,6 +92,8 @@ pub async fn flags(
         (study.patient.bsn.is_none(), CheckFlag::NoBsn),
         (addressee.reception == Reception::PortalDelivery, CheckFlag::PortalDelivery),
         (study.conflict, CheckFlag::Conflict),
+        (study.two_patients, CheckFlag::TwoPatients),
+        (study.patient.id.is_none(), CheckFlag::NoPatientId),
     ];
     Ok(checks.into_iter().filter_map(|(applies, flag)| applies.then_some(flag)).collect())
 }
@@ -125,8 +127,17 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
     if !missing.is_empty() {
         return Err(AddressError::NotAcknowledged(missing));
     }
-    if matches!(row.state, State::Outbound(OutboundState::Collecting)) {
-        road.step_outbound(&row, OutboundEvent::Closed, Changes::default()).await?;
+    // Whatever made the study doubtful is among the flags, and they were ticked.
+    match &row.state {
+        State::Outbound(OutboundState::Collecting) => {
+            road.step_outbound(&row, OutboundEvent::Closed, Changes::default()).await?;
+        }
+        State::Outbound(OutboundState::Held { back_to, .. })
+            if matches!(**back_to, OutboundState::Queued { .. }) =>
+        {
+            road.step_outbound(&row, OutboundEvent::Resumed, Changes::default()).await?;
+        }
+        State::Outbound(_) | State::Inbound(_) => {}
     }
     let row = current(road, transfer).await?;
     let now = road.now();

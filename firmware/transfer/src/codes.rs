@@ -67,6 +67,8 @@ pub fn hold_code(reason: &HoldReason) -> HoldCode {
         HoldReason::PacsRefusedUs => HoldCode::PacsRefusedUs,
         HoldReason::PacsRefusedInstances => HoldCode::PacsRefusedInstances,
         HoldReason::ConflictingInstances => HoldCode::ConflictingInstances,
+        HoldReason::TwoPatients => HoldCode::TwoPatients,
+        HoldReason::PatientIdMissing => HoldCode::PatientIdMissing,
         HoldReason::PackDamaged => HoldCode::PackDamaged,
         HoldReason::UnknownToThisVersion(_) => HoldCode::UnknownToThisVersion,
     }

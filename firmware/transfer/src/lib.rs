@@ -12,6 +12,8 @@
 
 // From a study to one verified recipient.
 pub mod address;
+// AE titles that stand for an addressee.
+pub mod alias;
 // When a study is complete.
 pub mod close;
 // From the ledger's words to the codes that others know.
@@ -48,6 +50,8 @@ pub mod report;
 pub mod road;
 // Parts, letter, commit.
 pub mod send;
+// Parts that go up while the study still comes in.
+pub mod send_ahead;
 // The shape that all workers share.
 pub mod worker;
 

@@ -37,6 +37,7 @@ fn outbound_states() -> Vec<OutboundState> {
 fn outbound_events() -> Vec<OutboundEvent> {
     vec![
         OutboundEvent::Closed,
+        OutboundEvent::ClosedInDoubt(HoldReason::TwoPatients),
         OutboundEvent::Addressed,
         OutboundEvent::LetterFrozen { parts_total: 3 },
         OutboundEvent::PartsSent { parts_done: 2 },

@@ -8,6 +8,7 @@
 //!   Addressed, Sending, Accepted ──recalled at the portal──► Recalled ──erased──► Erased
 //!   Addressed, Sending, Accepted, Fetched ──► Declined | Expired | Failed ──erased──► Erased
 //!   Collecting … Fetched ──must hold──► Held ──resumed──► where it was
+//!   Collecting ──closed in doubt──► Held, back to Queued
 //! ```
 //!
 //! [`step`] is pure: state, event and time in; state and effects out. It never waits, asks or draws. An event that
@@ -24,6 +25,8 @@ use crate::effect::{Effect, NotNow, Verdict};
 pub enum OutboundEvent {
     /// The study is closed: its quiet time passed, or a person said so.
     Closed,
+    /// The study is closed, and a person must look at it before it can be addressed.
+    ClosedInDoubt(HoldReason),
     /// A person or a rule chose a verified recipient.
     Addressed,
     /// Parts are cut and the letter is sealed: from here on its bytes are frozen.
@@ -70,6 +73,7 @@ pub enum OutboundEvent {
 pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match event {
         OutboundEvent::Closed => closed(state, now),
+        OutboundEvent::ClosedInDoubt(reason) => closed_in_doubt(state, reason, now),
         OutboundEvent::Addressed => addressed(state, now),
         OutboundEvent::LetterFrozen { parts_total } => letter_frozen(state, parts_total, now),
         OutboundEvent::PartsSent { parts_done } => parts_sent(state, parts_done, now),
@@ -92,6 +96,19 @@ fn closed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
         S::Queued { .. } => Ok(Verdict::Stay),
         S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Ok(Verdict::Stay),
         S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => Err(NotNow),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+fn closed_in_doubt(state: &S, reason: HoldReason, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Collecting => {
+            let back_to = Box::new(S::Queued { closed_at: now });
+            Ok(Verdict::Move(S::Held { back_to, reason, since: now }, vec![]))
+        }
+        S::Queued { .. } | S::Held { .. } => Ok(Verdict::Stay),
+        S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => Ok(Verdict::Stay),
+        S::Delivered { .. } | S::Erased { .. } | S::Recalled { .. } => Err(NotNow),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
     }
 }
@@ -212,7 +229,12 @@ fn held(state: &S, reason: HoldReason, now: Timestamp) -> Result<Verdict<S>, Not
 
 fn resumed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Held { back_to, .. } => Ok(Verdict::Move((**back_to).clone(), vec![Effect::WorkAt(now)])),
+        S::Held { back_to, .. } => {
+            // A study waits for a person, not for a worker.
+            let work = !matches!(**back_to, S::Collecting | S::Queued { .. });
+            let effects = if work { vec![Effect::WorkAt(now)] } else { vec![] };
+            Ok(Verdict::Move((**back_to).clone(), effects))
+        }
         S::Addressed { .. } | S::Sending { .. } => Ok(Verdict::Stay),
         S::Collecting | S::Queued { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Delivered { .. } => {
             Err(NotNow)

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use beeldbox_custody::{Custody, DurablyStored, IntakeError, IntakeSession};
+use beeldbox_custody::{DurablyStored, IntakeError, IntakeSession, IntakeSource};
 use beeldbox_dicom::{AssociationInfo, DimseStatus, InstanceHeader, Intake, IntakeAssociation, Refusal};
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
@@ -20,20 +20,30 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::Clock;
+use crate::road::Road;
 
 /// Pieces under way between association and writer: 8 × 256 KiB bounds an association to about 2 MiB.
 const QUEUED_PIECES: usize = 8;
 
 /// Takes instances into custody. One for the whole box.
 pub struct CustodyIntake {
-    custody: Custody,
-    clock: Clock,
+    road: Road,
 }
 
 impl CustodyIntake {
-    /// Takes into this custody.
-    pub fn new(custody: Custody, clock: Clock) -> Self {
-        CustodyIntake { custody, clock }
+    /// Takes into the custody of this road.
+    pub fn new(road: Road) -> Self {
+        CustodyIntake { road }
+    }
+
+    /// Who sends, to which alias, and how much may be here.
+    fn source(&self, info: &AssociationInfo) -> IntakeSource {
+        let settings = &self.road.settings;
+        IntakeSource {
+            calling_ae: info.calling_ae.clone(),
+            called_alias: (info.called_ae != settings.ae_title).then(|| info.called_ae.clone()),
+            quota_bytes: settings.peer(&info.calling_ae).and_then(|peer| peer.quota_bytes),
+        }
     }
 }
 
@@ -42,9 +52,9 @@ impl Intake for CustodyIntake {
 
     async fn open(&self, info: &AssociationInfo) -> Result<CustodyAssociation, Refusal> {
         let source_ae = info.calling_ae.clone();
-        let session = self.custody.intake(source_ae.clone());
+        let session = self.road.custody.intake(self.source(info));
         let (orders, inbox) = mpsc::channel(QUEUED_PIECES);
-        let clock = Arc::clone(&self.clock);
+        let clock = Arc::clone(&self.road.clock);
         let thread = std::thread::Builder::new().name(format!("intake {}", info.id));
         match thread.spawn(move || write_instances(session, inbox, clock)) {
             Ok(_) => Ok(CustodyAssociation { orders, source_ae }),
@@ -63,7 +73,7 @@ pub struct CustodyAssociation {
 }
 
 enum Order {
-    Begin(Box<(InstanceDescription, InstanceAttributes)>, oneshot::Sender<Result<(), IntakeError>>),
+    Begin(Box<(InstanceDescription, InstanceAttributes)>),
     Write(Bytes),
     Finish(oneshot::Sender<Result<DurablyStored, IntakeError>>),
     Abandon,
@@ -81,9 +91,9 @@ impl IntakeAssociation for CustodyAssociation {
             series: header.series,
             source_ae: self.source_ae.clone(),
         };
-        let (answer, asked) = oneshot::channel();
-        self.order(Order::Begin(Box::new((description, header.attributes)), answer)).await?;
-        asked.await.map_err(|_| gone())?.map_err(refusal)
+        // Not waited for: the answer goes out after the data set in any case, and waiting here would cost two wake-ups
+        // of a thread for every instance.
+        self.order(Order::Begin(Box::new((description, header.attributes)))).await
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
@@ -116,18 +126,14 @@ fn gone() -> Refusal {
     Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "storage stopped" }
 }
 
-/// The writer thread. A failed write is remembered until the instance is finished, which then fails: the association
-/// need not wait for every piece.
+/// The writer thread. A failure is remembered until the instance is finished, which then fails: the association need not
+/// wait for every piece. Nothing is written of an instance that was refused at its beginning.
 fn write_instances(mut session: IntakeSession, mut inbox: mpsc::Receiver<Order>, clock: Clock) {
     let mut failed: Option<IntakeError> = None;
     while let Some(order) = inbox.blocking_recv() {
         match order {
-            Order::Begin(instance, answer) => {
-                failed = None;
-                let result = session.begin(clock(), &instance.0, &instance.1);
-                if answer.send(result).is_err() {
-                    session.abandon();
-                }
+            Order::Begin(instance) => {
+                failed = session.begin(clock(), &instance.0, &instance.1).err();
             }
             Order::Write(piece) => {
                 if failed.is_none()
@@ -162,6 +168,10 @@ fn write_instances(mut session: IntakeSession, mut inbox: mpsc::Receiver<Order>,
 fn refusal(failure: IntakeError) -> Refusal {
     match failure {
         IntakeError::OutOfSpace => Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "disk full" },
+        IntakeError::OverQuota => {
+            warn!("a peer has as much on this box as it may");
+            Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "quota of this peer is used up" }
+        }
         other @ (IntakeError::Pack { .. }
         | IntakeError::Seal(_)
         | IntakeError::ReadBack(_)

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::alias::Alias;
 use crate::directory::DirectoryCopy;
 use crate::effect::{Effect, Verdict};
 use crate::inbound::{self, InboundEvent};
@@ -42,8 +43,39 @@ pub struct RoadSettings {
     pub valid_for: Duration,
     /// Pause between two looks at the directory.
     pub directory_interval: Duration,
+    /// AE titles of ours that stand for an addressee.
+    pub aliases: Vec<Alias>,
+    /// What is special about peers.
+    pub peers: Vec<PeerSettings>,
     /// Whether an opened transfer is imported without a person. Only where the hospital decided so.
     pub import_unattended: bool,
+}
+
+/// What we know of a peer beside what the DICOM node checks.
+#[derive(Debug, Clone)]
+pub struct PeerSettings {
+    /// Its AE title.
+    pub ae_title: AeTitle,
+    /// Where it listens itself, for reports of storage commitment and for queries.
+    pub node: Option<PeerNode>,
+    /// Whether it counts its studies for us (C-FIND, study root).
+    pub answers_queries: bool,
+    /// Its own quiet time, if it has one.
+    pub quiet_time: Option<Duration>,
+    /// Most that it may have here, in bytes of data sets.
+    pub quota_bytes: Option<u64>,
+}
+
+impl RoadSettings {
+    /// What we know of a peer.
+    pub fn peer(&self, ae_title: &AeTitle) -> Option<&PeerSettings> {
+        self.peers.iter().find(|peer| peer.ae_title == *ae_title)
+    }
+
+    /// After how long without a new instance its studies are closed.
+    pub fn quiet_time_of(&self, peer: Option<&PeerSettings>) -> Duration {
+        peer.and_then(|peer| peer.quiet_time).unwrap_or(self.quiet_time)
+    }
 }
 
 /// What is known of the portal or the PACS: when it last answered, and what was wrong at the last attempt.
@@ -120,6 +152,14 @@ impl Road {
     /// The time now.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// A moment so much earlier than now.
+    pub fn before(&self, span: Duration) -> Timestamp {
+        SignedDuration::try_from(span)
+            .ok()
+            .and_then(|span| self.now().checked_sub(span).ok())
+            .unwrap_or(Timestamp::MIN)
     }
 
     /// Fresh random bytes.

@@ -19,12 +19,11 @@ use beeldbox_protocol::envelope::letter::{
     self, Letter, LetterError, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
 };
 use beeldbox_protocol::envelope::trust::TrustError;
-use beeldbox_protocol::ident::Digest;
+use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -51,7 +50,7 @@ pub struct Sender {
 
 /// Why a unit of sending did not succeed.
 #[derive(Debug, thiserror::Error)]
-enum SendError {
+pub(crate) enum SendError {
     #[error(transparent)]
     Portal(#[from] PortalError),
     #[error(transparent)]
@@ -281,24 +280,63 @@ async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     };
     let letter = road.custody.letter(row.id).await?.ok_or(SendError::Incomplete)?;
     let parts = road.custody.parts(collection).await?;
-    let draft = NewTransfer {
-        transfer: row.id,
-        sender: road.signer.ura().clone(),
-        addressee_ura: addressee.ura.clone(),
-        addressee: addressee.id.clone(),
-        urgent: row.urgent,
-        at: row.created_at,
-        valid_until: after(row.created_at, road.settings.valid_for),
-    };
-    let created = road.portal.create_task(&row.id, &draft.draft()).await;
-    road.note_portal(&created);
-    created?;
+    let task = draft_at_portal(road, row, &addressee.ura, &addressee.id, row.urgent).await?;
     // A commit whose answer was lost is not repeated: the Task says that it was taken.
-    if status_of(&road.portal.task(&row.id).await?)? == TaskStatus::Draft {
+    if status_of(&task)? == TaskStatus::Draft {
         send_missing_parts(road, row, &parts).await?;
         road.portal.put_letter(&row.id, Bytes::from(letter)).await?;
     }
     commit(road, row, &parts).await
+}
+
+/// Makes the transfer's draft at the portal, or brings the one that is there up to date: parts may have gone ahead for
+/// another addressee. Gives the Task as it is then.
+pub(crate) async fn draft_at_portal(
+    road: &Road,
+    row: &TransferRow,
+    ura: &Ura,
+    addressee: &AddresseeId,
+    urgent: bool,
+) -> Result<Task, SendError> {
+    let draft = NewTransfer {
+        transfer: row.id,
+        sender: road.signer.ura().clone(),
+        addressee_ura: ura.clone(),
+        addressee: addressee.clone(),
+        urgent,
+        at: row.created_at,
+        valid_until: after(row.created_at, road.settings.valid_for),
+    };
+    let draft = draft.draft();
+    let created = road.portal.create_task(&row.id, &draft).await;
+    road.note_portal(&created);
+    created?;
+    let there = road.portal.task(&row.id).await?;
+    let is_current = there.owner == draft.owner && there.priority == draft.priority;
+    if is_current || status_of(&there)? != TaskStatus::Draft {
+        return Ok(there);
+    }
+    let current = Task { owner: draft.owner, priority: draft.priority, ..there };
+    road.portal.update_task(&row.id, &current).await?;
+    Ok(road.portal.task(&row.id).await?)
+}
+
+/// Sends parts, several at a time, in whatever order they get there. Gives each as it is there.
+pub(crate) fn send_parts(
+    road: &Road,
+    transfer: TransferId,
+    parts: Vec<PartRow>,
+) -> impl Stream<Item = Result<PartRow, SendError>> + use<> {
+    let road = road.clone();
+    let uploads = parts.into_iter().map(move |part| {
+        let road = road.clone();
+        async move {
+            let bytes = road.custody.read_part(&part).await?;
+            road.portal.put_part(&transfer, &part.digest, bytes).await?;
+            Ok(part)
+        }
+    });
+    stream::iter(uploads).buffer_unordered(PARALLEL_PARTS)
 }
 
 fn status_of(task: &Task) -> Result<TaskStatus, PortalError> {
@@ -316,14 +354,7 @@ async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -
     progress(road, &mut row, done).await?;
     let transfer = row.id;
     let to_send: Vec<PartRow> = parts.iter().filter(|part| missing.contains(&part.digest)).cloned().collect();
-    let uploads = to_send.into_iter().map(|part| {
-        let road = road.clone();
-        async move {
-            let bytes = road.custody.read_part(&part).await?;
-            road.portal.put_part(&transfer, &part.digest, bytes).await.map_err(SendError::from)
-        }
-    });
-    let mut uploads = stream::iter(uploads).buffer_unordered(PARALLEL_PARTS);
+    let mut uploads = std::pin::pin!(send_parts(road, transfer, to_send));
     while let Some(result) = uploads.next().await {
         result?;
         done += 1;

@@ -105,7 +105,8 @@ pub fn check_change(
         ("intent", task.intent == stored.intent),
         ("focus", task.focus == stored.focus),
         ("requester", task.requester == stored.requester),
-        ("owner", task.owner == stored.owner),
+        // A draft may still be turned to another addressee: nobody has seen it.
+        ("owner", from == to && from == TaskStatus::Draft || task.owner == stored.owner),
         ("restriction", task.restriction == stored.restriction),
         ("authoredOn", task.authored_on == stored.authored_on),
         ("priority", from == TaskStatus::Draft || task.priority == stored.priority),

@@ -207,6 +207,8 @@ fn words_of(flag: CheckFlag) -> FlagWords {
             of("portal-delivery", "send.flag-portal-delivery", "send.tick-portal-delivery")
         }
         CheckFlag::Conflict => of("conflict", "send.flag-conflict", "send.tick-conflict"),
+        CheckFlag::TwoPatients => of("two-patients", "send.flag-two-patients", "send.tick-two-patients"),
+        CheckFlag::NoPatientId => of("no-patient-id", "send.flag-no-patient-id", "send.tick-no-patient-id"),
         CheckFlag::NoPatientName => {
             of("no-patient-name", "send.flag-no-patient-name", "send.tick-no-patient-name")
         }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use beeldbox_protocol::admin::{Question, ReceiptStage, Reply};
-use jiff::Timestamp;
+use beeldbox_protocol::ident::TransferId;
 
 use crate::pages::send::PAGE_ROWS;
 use crate::pages::sent::{ListQuery, fingerprint, transfer_detail};
@@ -23,7 +23,7 @@ struct InboxPage {
     frame: Frame,
     as_of: String,
     rows: Vec<TransferView>,
-    older: Option<Timestamp>,
+    older: Option<TransferId>,
     is_first: bool,
     last_contact: String,
 }
@@ -56,7 +56,7 @@ pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Respon
         frame: Frame { is_live: true, ..visit.frame_with("inbox.title", Place::Inbox, Some(&status)) },
         as_of: date::clock(visit.now),
         rows: transfer::list(&lines, Direction::In, visit.now, visit.words),
-        older: lines.last().map(|line| line.created_at).filter(|_| is_full_page),
+        older: lines.last().map(|line| line.transfer).filter(|_| is_full_page),
         is_first: query.before.is_none(),
         last_contact: visit.words.fill("inbox.last-contact", &[("when", &contact)]),
     };

@@ -7,10 +7,12 @@ use beeldbox_protocol::admin::{Question, Reply, StateCode, StudyLine, StudyNumbe
 use beeldbox_protocol::clinical::Patient;
 use serde::Deserialize;
 
+use crate::lang::Words;
 use crate::view::frame::{Frame, Place};
 use crate::view::icon::Icon;
 use crate::view::patient::{PatientView, mark_namesakes};
 use crate::view::problem::Problem;
+use crate::view::state::hold_line;
 use crate::view::study::StudyView;
 use crate::view::{date, text};
 use crate::visit::{self, Visit};
@@ -112,6 +114,15 @@ fn group(visit: &Visit, lines: &[StudyLine]) -> Vec<Group> {
     groups
 }
 
+/// Who sent it, and whom the sender meant.
+fn origin(line: &StudyLine, words: Words) -> String {
+    let from = words.fill("study.from", &[("ae", &text::clean(&line.source_ae))]);
+    match &line.called_alias {
+        Some(alias) => format!("{from}, {}", words.fill("send.meant-for", &[("alias", &text::clean(alias))])),
+        None => from,
+    }
+}
+
 fn row(visit: &Visit, line: &StudyLine, is_first_ready: bool) -> StudyRow {
     let words = visit.words;
     let is_arriving = line.situation.state == StateCode::Collecting;
@@ -123,7 +134,9 @@ fn row(visit: &Visit, line: &StudyLine, is_first_ready: bool) -> StudyRow {
         (words.t("send.ready"), words.fill("send.ready-detail", &[("when", &when)]))
     };
     let mut warnings = Vec::new();
-    if line.has_conflict {
+    if let Some(hold) = &line.situation.hold {
+        warnings.push(words.t(hold_line(hold)));
+    } else if line.has_conflict {
         warnings.push(words.t("send.conflict"));
     }
     if line.damaged > 0 {
@@ -136,7 +149,7 @@ fn row(visit: &Visit, line: &StudyLine, is_first_ready: bool) -> StudyRow {
         is_first_ready,
         word,
         detail,
-        source_ae: words.fill("study.from", &[("ae", &text::clean(&line.source_ae))]),
+        source_ae: origin(line, words),
         warnings,
     }
 }

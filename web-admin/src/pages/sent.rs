@@ -5,7 +5,7 @@ use axum::extract::{Path, Query};
 use axum::response::Response;
 use beeldbox_protocol::admin::{Question, ReceiptStage, Reply, TransferDetail};
 use beeldbox_protocol::ident::TransferId;
-use jiff::Timestamp;
+
 use serde::Deserialize;
 
 use crate::pages::send::PAGE_ROWS;
@@ -21,8 +21,8 @@ use crate::visit::{self, Visit};
 /// Where the page begins.
 #[derive(Deserialize)]
 pub struct ListQuery {
-    /// Only those created before.
-    pub before: Option<Timestamp>,
+    /// Only those before this one.
+    pub before: Option<TransferId>,
 }
 
 #[derive(Template)]
@@ -31,7 +31,7 @@ struct SentPage {
     frame: Frame,
     as_of: String,
     rows: Vec<TransferView>,
-    older: Option<Timestamp>,
+    older: Option<TransferId>,
     is_first: bool,
 }
 visit::live_page!(SentPage);
@@ -60,7 +60,7 @@ pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Respon
         frame: Frame { is_live: true, ..visit.frame("sent.title", Place::Sent).await },
         as_of: date::clock(visit.now),
         rows: transfer::list(&lines, Direction::Out, visit.now, visit.words),
-        older: lines.last().map(|line| line.created_at).filter(|_| is_full_page),
+        older: lines.last().map(|line| line.transfer).filter(|_| is_full_page),
         is_first: query.before.is_none(),
     };
     Ok(visit::live_page_for(&visit, &template))

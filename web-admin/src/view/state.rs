@@ -195,7 +195,7 @@ fn wait_words(wait: WaitCode) -> Option<(&'static str, &'static str)> {
     }
 }
 
-fn hold_line(hold: &HoldCode) -> &'static str {
+pub(crate) fn hold_line(hold: &HoldCode) -> &'static str {
     match hold {
         HoldCode::RecipientKeyChanged => "state.hold-recipient-key-changed",
         HoldCode::RecipientNotVerified => "state.hold-recipient-not-verified",
@@ -208,6 +208,8 @@ fn hold_line(hold: &HoldCode) -> &'static str {
         HoldCode::PacsRefusedUs => "state.hold-pacs-refused-us",
         HoldCode::PacsRefusedInstances => "state.hold-pacs-refused-instances",
         HoldCode::ConflictingInstances => "state.hold-conflicting-instances",
+        HoldCode::TwoPatients => "state.hold-two-patients",
+        HoldCode::PatientIdMissing => "state.hold-patient-id-missing",
         HoldCode::PackDamaged => "state.hold-pack-damaged",
         HoldCode::UnknownToThisVersion => "state.hold-unknown-to-this-version",
     }

@@ -76,6 +76,7 @@ fn study(
         source_ae: "PACS_ZBC".to_owned(),
         last_instance_at: since,
         situation: situation(state, since, WhoCode::Technician),
+        called_alias: None,
         has_conflict: false,
         damaged: 0,
     }

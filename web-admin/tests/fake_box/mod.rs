@@ -299,7 +299,8 @@ impl World {
     }
 }
 
-fn page(all: &[TransferDetail], before: Option<Timestamp>, limit: u32) -> Reply {
-    let older = all.iter().filter(|detail| before.is_none_or(|before| detail.line.created_at < before));
+fn page(all: &[TransferDetail], before: Option<TransferId>, limit: u32) -> Reply {
+    let last = before.map(|before| all.iter().position(|detail| detail.line.transfer == before).unwrap());
+    let older = all.iter().skip(last.map_or(0, |last| last + 1));
     Reply::Transfers(older.take(usize::try_from(limit).unwrap()).map(|detail| detail.line.clone()).collect())
 }

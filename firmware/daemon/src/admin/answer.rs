@@ -15,6 +15,7 @@ use beeldbox_protocol::admin::{
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
 use beeldbox_transfer::address::{self, AddressError, Decision};
+use beeldbox_transfer::close;
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::news;
@@ -164,9 +165,8 @@ impl Desk {
     }
 
     async fn close(&self, study: StudyNumber) -> Answer {
-        let row = self.row(self.study(study).await?.transfer).await?;
-        let step = self.road.step_outbound(&row, OutboundEvent::Closed, Changes::default()).await;
-        step.map_err(step_refused)?;
+        let study = self.study(study).await?;
+        close::close_transfer(&self.road, study.transfer).await.map_err(step_refused)?;
         Ok(Reply::Done)
     }
 
@@ -220,19 +220,13 @@ impl Desk {
         Ok(Reply::Sent(study.transfer))
     }
 
-    async fn transfers(&self, direction: Direction, before: Option<Timestamp>, limit: u32) -> Answer {
-        let mut page = Vec::new();
-        let mut cursor = None;
-        let wanted = usize::try_from(limit.min(MAX_PAGE)).unwrap_or_default();
-        // The list begins where the caller's page ended; rows that are no transfers yet (studies) are skipped.
-        while page.len() < wanted {
-            let rows = self.road.custody.transfers(direction, cursor, MAX_PAGE).await.map_err(storage)?;
-            let Some(last) = rows.last() else { break };
-            cursor = Some(last.cursor);
-            let shown = rows.into_iter().filter(|row| before.is_none_or(|before| row.created_at < before));
-            page.extend(shown.filter(|row| !lines::is_study(&row.state)));
-        }
-        page.truncate(wanted);
+    async fn transfers(&self, direction: Direction, before: Option<TransferId>, limit: u32) -> Answer {
+        let before = match before {
+            Some(transfer) => Some(self.row(transfer).await?.cursor),
+            None => None,
+        };
+        let page =
+            self.road.custody.transfers(direction, before, limit.min(MAX_PAGE)).await.map_err(storage)?;
         let mut found = Vec::with_capacity(page.len());
         for row in page {
             found.push(lines::transfer_line(&self.road, &row).await.map_err(storage)?);

@@ -15,11 +15,6 @@ use beeldbox_transfer::codes::{decline_code, hold_code, state_code, wait_code, w
 use beeldbox_transfer::road::Road;
 use jiff::Timestamp;
 
-/// Whether the row is a study that waits for an addressee rather than a transfer.
-pub(super) fn is_study(state: &State) -> bool {
-    matches!(state, State::Outbound(OutboundState::Collecting | OutboundState::Queued { .. }))
-}
-
 pub(super) fn study_line(row: &StudyRow) -> StudyLine {
     let since = match &row.state {
         OutboundState::Queued { closed_at } => *closed_at,
@@ -53,6 +48,7 @@ pub(super) fn study_line(row: &StudyRow) -> StudyLine {
         patient: row.patient.clone(),
         summary: row.summary.clone(),
         source_ae: row.source_ae.to_string(),
+        called_alias: row.called_alias.as_ref().map(ToString::to_string),
         last_instance_at: row.last_instance_at,
         situation,
         has_conflict: row.conflict,

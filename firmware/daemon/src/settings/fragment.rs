@@ -44,10 +44,15 @@ pub(super) struct Dicom {
     pub(super) ae_title: String,
     #[serde(default = "default_listen")]
     pub(super) listen: String,
+    pub(super) tls: Option<DicomTls>,
     #[serde(default)]
     pub(super) peers: Vec<Peer>,
+    #[serde(default)]
+    pub(super) aliases: Vec<Alias>,
     #[serde(default = "default_max_associations")]
     pub(super) max_associations: usize,
+    #[serde(default = "default_max_associations_per_peer")]
+    pub(super) max_associations_per_peer: usize,
     #[serde(default = "default_quiet_time_secs")]
     pub(super) quiet_time_secs: u64,
 }
@@ -60,8 +65,24 @@ fn default_max_associations() -> usize {
     64
 }
 
+fn default_max_associations_per_peer() -> usize {
+    32
+}
+
 fn default_quiet_time_secs() -> u64 {
     60
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DicomTls {
+    #[serde(default = "default_tls_listen")]
+    pub(super) listen: String,
+    pub(super) client_authorities: Option<PathBuf>,
+}
+
+fn default_tls_listen() -> String {
+    "0.0.0.0:2762".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -69,6 +90,61 @@ fn default_quiet_time_secs() -> u64 {
 pub(super) struct Peer {
     pub(super) ae_title: String,
     pub(super) address: Option<String>,
+    #[serde(default)]
+    pub(super) transport: Transport,
+    #[serde(default)]
+    pub(super) certificates: Vec<String>,
+    #[serde(default)]
+    pub(super) classes: Classes,
+    #[serde(default)]
+    pub(super) refused_classes: Vec<String>,
+    #[serde(default)]
+    pub(super) accept_other_names: bool,
+    pub(super) max_associations: Option<usize>,
+    pub(super) quiet_time_secs: Option<u64>,
+    pub(super) quota_gib: Option<u64>,
+    pub(super) node: Option<Node>,
+    #[serde(default)]
+    pub(super) answers_queries: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Transport {
+    #[default]
+    Any,
+    Tls,
+    MutualTls,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Classes {
+    #[default]
+    Any,
+    Standard,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) tls: bool,
+    pub(super) authority: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) certificates: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alias {
+    pub(super) ae_title: String,
+    pub(super) addressee: String,
+    #[serde(default)]
+    pub(super) urgent: bool,
+    #[serde(default)]
+    pub(super) confirm: bool,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +152,11 @@ pub(super) struct Peer {
 pub(super) struct Pacs {
     pub(super) ae_title: String,
     pub(super) address: String,
+    #[serde(default)]
+    pub(super) tls: bool,
+    pub(super) authority: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) certificates: Vec<String>,
 }
 
 #[derive(Deserialize)]

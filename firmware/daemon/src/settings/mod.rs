@@ -3,18 +3,17 @@
 //! Every refusal names the file, the key and the reason. Paths in the file are relative to the file. Nothing here opens
 //! a key or a port.
 
+mod dicom;
 mod fragment;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use beeldbox_dicom::{AllowedPeer, Network, PeerNode};
-use beeldbox_protocol::ident::AeTitle;
-
 use fragment::Fragment;
+
+pub use dicom::{Dicom, NodeAddress, Peer};
 
 /// Settings that have been checked.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ pub struct Settings {
     /// DICOM: our side.
     pub dicom: Dicom,
     /// The local PACS.
-    pub pacs: PeerNode,
+    pub pacs: NodeAddress,
     /// The portal's address.
     pub portal_url: String,
     /// The authority that issued the portal's certificate.
@@ -43,21 +42,6 @@ pub struct Settings {
     pub keeping: Keeping,
     /// Whether opened transfers are imported without a person.
     pub import_unattended: bool,
-}
-
-/// DICOM: our side.
-#[derive(Debug, Clone)]
-pub struct Dicom {
-    /// Our AE title.
-    pub ae_title: AeTitle,
-    /// Where we listen.
-    pub listen: SocketAddr,
-    /// Who may send to us.
-    pub peers: Vec<AllowedPeer>,
-    /// Associations at once.
-    pub max_associations: usize,
-    /// A study is closed after so long without a new instance.
-    pub quiet_time: Duration,
 }
 
 /// Files with key material: systemd credentials on the appliance, plain files in the demo.
@@ -75,6 +59,10 @@ pub struct Credentials {
     pub recipient_key: PathBuf,
     /// Storage key: 32 bytes.
     pub storage_key: PathBuf,
+    /// Certificate chain for DICOM TLS, PEM; needed only where DICOM TLS is used.
+    pub dicom_certificate: PathBuf,
+    /// Its key, PEM.
+    pub dicom_key: PathBuf,
 }
 
 /// Times and sizes.
@@ -143,10 +131,7 @@ impl Checker<'_> {
             state_dir: self.path(&r#box.state_dir),
             admin_socket: self.path(&r#box.admin_socket),
             dicom: self.dicom(&dicom)?,
-            pacs: PeerNode::plain(
-                self.parse("pacs.ae_title", &pacs.ae_title)?,
-                self.host_and_port("pacs.address", &pacs.address)?,
-            ),
+            pacs: self.pacs(&pacs)?,
             portal_url: portal.url.trim_end_matches('/').to_owned(),
             portal_authority: self.existing("portal.authority", &portal.authority)?,
             trust_anchors: self.existing("trust.anchors", &trust.anchors)?,
@@ -162,6 +147,8 @@ impl Checker<'_> {
                 signing_key: in_credentials("signing-key.pem"),
                 recipient_key: in_credentials("recipient.key"),
                 storage_key: in_credentials("storage.key"),
+                dicom_certificate: in_credentials("dicom-certificate.pem"),
+                dicom_key: in_credentials("dicom-key.pem"),
             },
             keeping: Keeping {
                 keep_for: self.seconds("keeping.keep_days", keeping.keep_days * 86_400, 0, 3660 * 86_400)?,
@@ -181,36 +168,6 @@ impl Checker<'_> {
                 ballast_bytes: keeping.ballast_mib.saturating_mul(1024 * 1024),
             },
             import_unattended: import.unattended,
-        })
-    }
-
-    fn dicom(&self, dicom: &fragment::Dicom) -> Result<Dicom, SettingsError> {
-        if !(1..=1024).contains(&dicom.max_associations) {
-            return Err(self.refuse("dicom.max_associations", "must be between 1 and 1024"));
-        }
-        if dicom.peers.is_empty() {
-            return Err(self.refuse("dicom.peers", "at least one PACS or modality must be allowed to send"));
-        }
-        let mut peers = Vec::new();
-        for (index, peer) in dicom.peers.iter().enumerate() {
-            let key = |field: &str| format!("dicom.peers[{index}].{field}");
-            let address = match &peer.address {
-                Some(text) => Some(text.parse::<Network>().map_err(|_| {
-                    self.refuse(&key("address"), "must be an IP address, or a network like 10.1.0.0/16")
-                })?),
-                None => None,
-            };
-            let ae_title = self.parse(&key("ae_title"), &peer.ae_title)?;
-            peers.push(AllowedPeer { address, ..AllowedPeer::new(ae_title) });
-        }
-        Ok(Dicom {
-            ae_title: self.parse("dicom.ae_title", &dicom.ae_title)?,
-            listen: dicom.listen.parse().map_err(|_| {
-                self.refuse("dicom.listen", "must be an address and port, like 0.0.0.0:11112")
-            })?,
-            peers,
-            max_associations: dicom.max_associations,
-            quiet_time: self.seconds("dicom.quiet_time_secs", dicom.quiet_time_secs, 1, 86_400)?,
         })
     }
 
@@ -317,7 +274,27 @@ mod tests {
             (
                 "[pacs]",
                 "address = \"x\"\n[pacs]",
-                "/beeldbox.toml: dicom.peers[0].address: must be an IP address",
+                "/beeldbox.toml: dicom.peers[0].address: must be an address like 10.1.2.3, or a network",
+            ),
+            (
+                "[pacs]",
+                "transport = \"tls\"\n[pacs]",
+                "/beeldbox.toml: dicom.peers[0].transport: asks for TLS, but there is no [dicom.tls]",
+            ),
+            (
+                "[pacs]",
+                "answers_queries = true\n[pacs]",
+                "/beeldbox.toml: dicom.peers[0].answers_queries: needs node.address",
+            ),
+            (
+                "[pacs]",
+                "[[dicom.aliases]]\nae_title = \"BEELDBOX\"\naddressee = \"zuid\"\n[pacs]",
+                "/beeldbox.toml: dicom.aliases[0].ae_title: is in use already",
+            ),
+            (
+                "[pacs]",
+                "[pacs]\ntls = true",
+                "/beeldbox.toml: pacs.tls: goes together with authority or certificates",
             ),
             (
                 "[dicom]",

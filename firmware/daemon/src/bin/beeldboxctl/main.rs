@@ -157,7 +157,7 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     if let Question::Send { study: StudyRef::Number(study), addressee, .. } = &question {
         say_flags(line, *study, addressee)?;
     }
-    match line.ask(question)? {
+    match ask_for_all(line, question)? {
         Ok(reply) => {
             if arguments.json {
                 say!("{}", serde_json::to_string_pretty(&reply)?);
@@ -174,6 +174,49 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
             }
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Asks, and for a list asks on until it ends: whoever reads this output sees all of it.
+fn ask_for_all(line: &mut Line, question: Question) -> Result<Answer> {
+    let mut whole = match line.ask(question.clone())? {
+        Ok(reply) => reply,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut page = next_page(&question, &whole);
+    while let Some(question) = page {
+        let more = match line.ask(question.clone())? {
+            Ok(more) => more,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        page = next_page(&question, &more);
+        match (&mut whole, more) {
+            (Reply::Studies(all), Reply::Studies(more)) => all.extend(more),
+            (Reply::Transfers(all), Reply::Transfers(more)) => all.extend(more),
+            (Reply::Audit(all), Reply::Audit(more)) => all.extend(more),
+            _ => anyhow::bail!("the daemon answered another question"),
+        }
+    }
+    Ok(Ok(whole))
+}
+
+/// The question for the page behind this one, if it was full.
+fn next_page(question: &Question, page: &Reply) -> Option<Question> {
+    let is_full = |lines: usize| u32::try_from(lines).is_ok_and(|lines| lines >= MAX_PAGE);
+    match (question, page) {
+        (Question::Studies { limit, .. }, Reply::Studies(lines)) if is_full(lines.len()) => {
+            Some(Question::Studies { before: Some(lines.last()?.study), limit: *limit })
+        }
+        (Question::Transfers { limit, .. }, Reply::Transfers(lines)) if is_full(lines.len()) => {
+            Some(Question::Transfers { before: Some(lines.last()?.transfer), limit: *limit })
+        }
+        (Question::Inbox { limit, .. }, Reply::Transfers(lines)) if is_full(lines.len()) => {
+            Some(Question::Inbox { before: Some(lines.last()?.transfer), limit: *limit })
+        }
+        (Question::Audit { limit, .. }, Reply::Audit(lines)) if is_full(lines.len()) => {
+            Some(Question::Audit { before: Some(lines.last()?.number), limit: *limit })
+        }
+        _ => None,
     }
 }
 
@@ -233,6 +276,8 @@ fn every_flag() -> Vec<CheckFlag> {
         CheckFlag::NoBsn,
         CheckFlag::PortalDelivery,
         CheckFlag::Conflict,
+        CheckFlag::TwoPatients,
+        CheckFlag::NoPatientId,
         CheckFlag::NoPatientName,
     ]
 }

@@ -215,6 +215,8 @@ pub fn flag(flag: CheckFlag) -> &'static str {
         CheckFlag::NoBsn => "no citizen service number was sent along",
         CheckFlag::PortalDelivery => "it arrives at a box that the portal hosts",
         CheckFlag::Conflict => "two different objects came under one name",
+        CheckFlag::TwoPatients => "the images name different patients",
+        CheckFlag::NoPatientId => "no image has a Patient ID",
         CheckFlag::NoPatientName => "no patient name was sent along",
     }
 }
@@ -246,6 +248,8 @@ fn held(reason: &HoldCode) -> &'static str {
         HoldCode::PacsRefusedUs => "the PACS refuses this box: check the AE titles there, then resume",
         HoldCode::PacsRefusedInstances => "the PACS refused instances",
         HoldCode::ConflictingInstances => "two different objects came under one name",
+        HoldCode::TwoPatients => "its images name different patients: check it in the PACS before sending it",
+        HoldCode::PatientIdMissing => "no image has a Patient ID: make sure whose it is before sending it",
         HoldCode::PackDamaged => "sealed bytes on this box are damaged; ask the PACS to send the study again",
         HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
     }
