@@ -7,11 +7,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::dimse::Command;
-use crate::intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
+use crate::fixtures::Nobody;
 use crate::listen::accept_over;
 use crate::negotiate::negotiate;
 use crate::policy::{NodePolicy, Transport};
-use crate::{InstanceHeader, pdu, sniff};
+use crate::{pdu, sniff};
 
 /// Transfer syntaxes that [`data_set_header`] chooses from: each VR encoding, deflated, encapsulated, private, unknown.
 const TRANSFER_SYNTAXES: [&str; 7] = [
@@ -95,37 +95,6 @@ pub fn data_set_header(transfer_syntax_selector: u8, bytes: &[u8]) {
 fn policy() -> Option<NodePolicy> {
     let ae_title = "BEELDBOX".parse().ok()?;
     Some(NodePolicy { accept_any_peer: true, ..NodePolicy::new(ae_title) })
-}
-
-/// Takes everything and forgets it.
-struct Nobody;
-
-impl Intake for Nobody {
-    type Association = Nobody;
-
-    async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
-        Ok(Nobody)
-    }
-}
-
-impl IntakeAssociation for Nobody {
-    type Proof = ();
-
-    async fn begin(&mut self, _header: InstanceHeader) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn write(&mut self, _chunk: Bytes) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn abandon(&mut self) {}
-
-    async fn close(self) {}
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ mod deliver;
 mod dimse;
 // Verification SCU.
 mod echo;
+// A taker that takes everything, for tests.
+#[cfg(any(test, fuzzing))]
+mod fixtures;
 // Doors for the fuzz targets; not in any other build.
 #[cfg(fuzzing)]
 pub mod fuzzing;

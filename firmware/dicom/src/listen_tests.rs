@@ -4,42 +4,11 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::intake::{AssociationInfo, IntakeAssociation, Refusal};
+use crate::fixtures::Nobody;
 use crate::{
-    AllowedPeer, AssociateError, AssociationLimits, EchoError, InstanceHeader, OutgoingInstance,
-    OutgoingSource, PeerNode, SourceError, associate, echo,
+    AllowedPeer, AssociateError, AssociationLimits, EchoError, OutgoingInstance, OutgoingSource, PeerNode,
+    SourceError, associate, echo,
 };
-
-/// Takes everything and forgets it.
-struct Nobody;
-
-impl Intake for Nobody {
-    type Association = Nobody;
-
-    async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
-        Ok(Nobody)
-    }
-}
-
-impl IntakeAssociation for Nobody {
-    type Proof = ();
-
-    async fn begin(&mut self, _header: InstanceHeader) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn write(&mut self, _chunk: Bytes) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    async fn abandon(&mut self) {}
-
-    async fn close(self) {}
-}
 
 type Running = tokio::task::JoinHandle<Result<(), ListenError>>;
 
@@ -109,4 +78,52 @@ async fn a_stopping_node_lets_an_association_finish_its_work() {
     assert!(outcome.status.is_success());
     association.release().await;
     running.await.unwrap().unwrap();
+}
+
+/// Sits there and says nothing, or says that it is somebody, as often as asked.
+async fn a_flood(address: &str, how_many: usize, says: &[u8]) -> Vec<tokio::net::TcpStream> {
+    let mut flood = Vec::new();
+    for _ in 0..how_many {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, says).await.unwrap();
+        flood.push(stream);
+    }
+    flood
+}
+
+#[tokio::test]
+async fn a_flood_of_silent_connections_keeps_nobody_out() {
+    let (node, _stop, _running) = a_node(4).await;
+    let _silent = a_flood(&node.address, 300, b"").await;
+    let _dripping = a_flood(&node.address, 100, &[1, 0, 0, 0]).await;
+    echo(&node, &"CT1".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_all_its_places_leaves_those_of_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let ae_title: beeldbox_protocol::ident::AeTitle = "BEELDBOX".parse().unwrap();
+    let policy = NodePolicy {
+        allowed_peers: ["CT1", "CT2"].map(|name| AllowedPeer::new(name.parse().unwrap())).into(),
+        max_associations: 6,
+        max_associations_per_peer: 9,
+        reserved_per_peer: 1,
+        ..NodePolicy::new(ae_title.clone())
+    };
+    tokio::spawn(listen(listener, Arc::new(policy), Arc::new(Nobody), std::future::pending()));
+    let node = PeerNode::plain(ae_title, address);
+    let pair = [("1.2.840.10008.5.1.4.1.1.2".parse().unwrap(), "1.2.840.10008.1.2".parse().unwrap())];
+    let greedy = "CT1".parse().unwrap();
+    let mut held = Vec::new();
+    let refused = loop {
+        match associate(&node, &greedy, &pair, AssociationLimits::default()).await {
+            Ok(association) => held.push(association),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(held.len(), 5);
+    let AssociateError::Rejected { transient, reason } = refused else { panic!("{refused:?}") };
+    assert_eq!((transient, reason.as_str()), (true, "temporary congestion"));
+    echo(&node, &"CT2".parse().unwrap()).await.unwrap();
 }

@@ -329,3 +329,7 @@ impl ServerCertVerifier for Believed<dyn ServerCertVerifier> {
         self.schemes()
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;
