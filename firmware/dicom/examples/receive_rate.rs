@@ -67,7 +67,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let policy = NodePolicy {
         accept_any_peer: true,
         max_associations: associations,
-        max_associations_per_peer: associations,
         ..NodePolicy::new("BEELDBOX".parse()?)
     };
     runtime.spawn(listen(listener, Arc::new(policy), Arc::new(Nobody), std::future::pending()));

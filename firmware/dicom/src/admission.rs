@@ -95,8 +95,8 @@ impl Admission {
         let policy = &self.policy;
         let mut rooms = self.rooms();
         let of_peer = rooms.associations.get(&who).copied().unwrap_or(0);
-        let most = policy.rules(peer).max_associations.unwrap_or(policy.max_associations_per_peer);
-        if of_peer >= most {
+        let most = policy.rules(peer).max_associations.or(policy.max_associations_per_peer);
+        if most.is_some_and(|most| of_peer >= most) {
             return Err(Reject::TooManyOfPeer);
         }
         let taken: usize = rooms.associations.values().sum();

@@ -13,7 +13,7 @@ fn a_node(peers: usize, max_associations: usize) -> Arc<Admission> {
         allowed_peers: listed.collect(),
         accept_any_peer: true,
         max_associations,
-        max_associations_per_peer: 6,
+        max_associations_per_peer: Some(6),
         reserved_per_peer: 2,
         max_waiting: 8,
         max_waiting_per_address: 3,

@@ -107,7 +107,6 @@ async fn a_peer_that_takes_all_its_places_leaves_those_of_another() {
     let policy = NodePolicy {
         allowed_peers: ["CT1", "CT2"].map(|name| AllowedPeer::new(name.parse().unwrap())).into(),
         max_associations: 6,
-        max_associations_per_peer: 9,
         reserved_per_peer: 1,
         ..NodePolicy::new(ae_title.clone())
     };

@@ -29,8 +29,8 @@ pub struct NodePolicy {
     pub stranger_rules: PeerRules,
     /// Associations at the same time; one more is refused with a transient reason.
     pub max_associations: usize,
-    /// Associations of one peer at the same time, unless its rules say otherwise.
-    pub max_associations_per_peer: usize,
+    /// Associations of one peer at the same time, unless its rules say otherwise; `None`: all that are not kept for others.
+    pub max_associations_per_peer: Option<usize>,
     /// Places kept free for each listed peer that has fewer than so many. Fewer if there are not enough places.
     pub reserved_per_peer: usize,
     /// Connections at the same time that have not asked for an association yet, or are waiting to be closed. One more
@@ -38,7 +38,7 @@ pub struct NodePolicy {
     pub max_waiting: usize,
     /// The same from one address (one /64 of IPv6).
     pub max_waiting_per_address: usize,
-    /// Longest we wait for a complete A-ASSOCIATE-RQ after accept, TLS handshake included; for a control PDU once it has
+    /// Longest we wait for a TLS handshake; for a complete A-ASSOCIATE-RQ after that; for a control PDU once it has
     /// begun; and for the peer to close at the end (ARTIM, PS3.8 §9.1.5).
     pub artim: Duration,
     /// Longest silence between two messages of an association. Modalities keep associations open between exposures.
@@ -52,8 +52,8 @@ pub struct NodePolicy {
 }
 
 impl NodePolicy {
-    /// A policy with the default limits that accepts nobody yet: 30 associations, 16 of one peer, 2 reserved for each
-    /// peer, 128 waiting connections, 16 from one address, ARTIM 30 s, idle 5 min, progress 60 s at 1 KiB/s, stop
+    /// A policy with the default limits that accepts nobody yet: 30 associations, 2 reserved for each listed
+    /// peer, 256 waiting connections, 64 from one address, ARTIM 30 s, idle 5 min, progress 60 s at 1 KiB/s, stop
     /// deadline 20 s.
     pub fn new(ae_title: AeTitle) -> Self {
         NodePolicy {
@@ -63,10 +63,10 @@ impl NodePolicy {
             accept_any_peer: false,
             stranger_rules: PeerRules::default(),
             max_associations: 30,
-            max_associations_per_peer: 16,
+            max_associations_per_peer: None,
             reserved_per_peer: 2,
-            max_waiting: 128,
-            max_waiting_per_address: 16,
+            max_waiting: 256,
+            max_waiting_per_address: 64,
             artim: Duration::from_secs(30),
             idle: Duration::from_secs(300),
             progress: Duration::from_secs(60),
