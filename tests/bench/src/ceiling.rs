@@ -3,6 +3,7 @@
 //! No receiver that answers only what is on stable storage, one instance after another, can be faster.
 
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::workload;
+use crate::{process, workload};
 
 /// Bytes per write, as the box writes.
 const PIECE: usize = 256 * 1024;
@@ -21,8 +22,10 @@ const PIECE: usize = 256 * 1024;
 pub enum Growth {
     /// By writing behind its end: every flush also records the new length.
     Growing,
-    /// Its blocks are reserved, and its length set, before the clock starts.
+    /// Its blocks are reserved, and its length set, before the clock starts: a flush records that they are written.
     Preallocated,
+    /// It is full of flushed zeros before the clock starts: a flush has nothing to record.
+    Overwriting,
 }
 
 /// What was measured.
@@ -31,6 +34,8 @@ pub struct Written {
     pub wall: Duration,
     /// Of each flush, sorted.
     pub flushes: Vec<Duration>,
+    /// CPU time of the writer.
+    pub cpu: Duration,
 }
 
 /// Writes and flushes so many bytes for each of `sizes`.
@@ -40,11 +45,15 @@ pub struct Written {
 pub fn measure(work: &Path, growth: Growth, sizes: &[usize]) -> Result<Written> {
     let path = work.join("ceiling");
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-    if growth == Growth::Preallocated {
-        let total = i64::try_from(sizes.iter().sum::<usize>())?;
-        fallocate(file.as_fd(), FallocateFlags::empty(), 0, total)?;
-        file.sync_all()?;
+    let total = u64::try_from(sizes.iter().sum::<usize>())?;
+    match growth {
+        Growth::Growing => {}
+        Growth::Preallocated => fallocate(file.as_fd(), FallocateFlags::empty(), 0, i64::try_from(total)?)?,
+        Growth::Overwriting => {
+            std::io::copy(&mut std::io::repeat(0).take(total), &mut &file)?;
+        }
     }
+    file.sync_all()?;
     let noise = workload::noise(PIECE);
     let written = write_all(&file, &noise, sizes);
     std::fs::remove_file(&path)?;
@@ -54,6 +63,7 @@ pub fn measure(work: &Path, growth: Growth, sizes: &[usize]) -> Result<Written> 
 fn write_all(file: &File, noise: &[u8], sizes: &[usize]) -> Result<Written> {
     let mut flushes = Vec::with_capacity(sizes.len());
     let mut at = 0;
+    let cpu = process::own_cpu()?;
     let begun = Instant::now();
     for size in sizes {
         let mut left = *size;
@@ -69,5 +79,6 @@ fn write_all(file: &File, noise: &[u8], sizes: &[usize]) -> Result<Written> {
     }
     let wall = begun.elapsed();
     flushes.sort_unstable();
-    Ok(Written { wall, flushes })
+    let cpu = process::own_cpu()?.saturating_sub(cpu);
+    Ok(Written { wall, flushes, cpu })
 }

@@ -65,6 +65,8 @@ impl Extent {
 
 /// Everything that was measured.
 pub struct Results {
+    /// Runs behind each median.
+    pub repeats: usize,
     /// Per study and number of associations.
     pub cells: Vec<Cell>,
     /// Flushes per instance: contender, associations, figure or failure.
@@ -136,7 +138,7 @@ pub fn execute(places: &Places, extent: &Extent) -> Result<Results> {
             foreign.push((sender, *contender, rate.map_err(|error| format!("{error:#}"))));
         }
     }
-    Ok(Results { cells, flushes, foreign })
+    Ok(Results { repeats: extent.repeats, cells, flushes, foreign })
 }
 
 /// The instances of a study; slices are made once and stay in the working folder.
@@ -163,7 +165,8 @@ fn cell(
     instances: &[Instance],
     associations: usize,
 ) -> Result<Cell> {
-    let mut subjects: Vec<Subject> = [Growth::Growing, Growth::Preallocated].map(Subject::Disk).to_vec();
+    let mut subjects: Vec<Subject> =
+        [Growth::Growing, Growth::Preallocated, Growth::Overwriting].map(Subject::Disk).to_vec();
     for contender in &extent.contenders {
         let manners = contender.manners(associations).into_iter();
         subjects.extend(manners.map(|manner| Subject::Program(*contender, manner)));

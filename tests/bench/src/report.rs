@@ -18,7 +18,7 @@ const MIB: f64 = 1_048_576.0;
 
 /// The tables, in Markdown.
 pub fn tables(results: &Results, machine: &Machine) -> String {
-    let mut text = format!("{machine}\n\n{}", targets(results));
+    let mut text = format!("{machine} Runs of each: {}.\n\n{}", results.repeats, targets(results));
     for cell in &results.cells {
         text.push_str(&cell_table(cell));
     }
@@ -198,7 +198,7 @@ pub fn json(results: &Results, machine: &Machine) -> Value {
             })
         })
         .collect();
-    json!({ "machine": machine.to_string(), "cells": cells, "flushes": flushes, "foreign_senders": foreign })
+    json!({ "machine": machine.to_string(), "repeats": results.repeats, "cells": cells, "flushes": flushes, "foreign_senders": foreign })
 }
 
 fn row_json(row: &Row) -> Value {

@@ -26,6 +26,7 @@ impl Subject {
             Subject::Program(contender, _) => contender.name(),
             Subject::Disk(Growth::Growing) => "disk: write + fdatasync",
             Subject::Disk(Growth::Preallocated) => "disk: the same, preallocated",
+            Subject::Disk(Growth::Overwriting) => "disk: the same, over zeros",
         }
     }
 
@@ -138,13 +139,12 @@ pub fn receive(
 
 fn write(places: &Places, growth: Growth, instances: &[Instance]) -> Result<Outcome> {
     let sizes: Vec<usize> = instances.iter().map(Instance::size).collect();
-    let before = process::own_cpu()?;
     let written = ceiling::measure(&places.work, growth, &sizes)?;
     Ok(Outcome {
         bytes: u64::try_from(sizes.iter().sum::<usize>())?,
         wall: written.wall,
         p99: sender::p99(&written.flushes),
-        cpu: process::own_cpu()?.saturating_sub(before),
+        cpu: written.cpu,
         sender_cpu: Duration::ZERO,
         memory: 0,
     })
