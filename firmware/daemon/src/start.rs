@@ -180,7 +180,7 @@ fn node_policy(settings: &Settings) -> NodePolicy {
     policy.aliases = settings.dicom.aliases.iter().map(|alias| alias.ae_title.clone()).collect();
     policy.allowed_peers = settings.dicom.peers.iter().map(|peer| peer.allowed.clone()).collect();
     policy.max_associations = settings.dicom.max_associations;
-    policy.max_associations_per_peer = settings.dicom.max_associations_per_peer;
+    policy.max_associations_per_peer = Some(settings.dicom.max_associations_per_peer);
     policy
 }
 
