@@ -22,8 +22,8 @@ use tracing::{error, warn};
 use crate::Clock;
 use crate::road::Road;
 
-/// Pieces under way between association and writer: 8 × 256 KiB bounds an association to about 2 MiB.
-const QUEUED_PIECES: usize = 8;
+/// Pieces under way between association and writer: 4 × 128 KiB bounds an association to about half a MiB.
+const QUEUED_PIECES: usize = 4;
 
 /// Takes instances into custody. One for the whole box.
 pub struct CustodyIntake {

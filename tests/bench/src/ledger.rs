@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use beeldbox_custody::{Changes, Custody, IntakeSession, OpenOptions, OutboundState};
+use beeldbox_custody::{Changes, Custody, IntakeSession, IntakeSource, OpenOptions, OutboundState};
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
@@ -106,7 +106,8 @@ fn open(folder: &Path) -> Result<Custody> {
 
 /// Takes a study in; gives the median time of an instance.
 fn fill(custody: &Custody, study: u32) -> Result<Duration> {
-    let mut session = custody.intake("BENCH".parse()?);
+    let mut session =
+        custody.intake(IntakeSource { calling_ae: "BENCH".parse()?, called_alias: None, quota_bytes: None });
     let mut times = Vec::new();
     for instance in 0..STUDY {
         let begun = Instant::now();
@@ -135,9 +136,9 @@ fn take(session: &mut IntakeSession, study: u32, instance: u32) -> Result<()> {
 
 async fn close(custody: &Custody, study: u32) -> Result<()> {
     let now = moment(study + 1);
-    for (_, transfer) in custody.quiet_collections(now).await? {
+    for quiet in custody.quiet_studies(now).await? {
         let queued = OutboundState::Queued { closed_at: now };
-        custody.advance(transfer, OutboundState::Collecting, queued, Changes::default(), now).await?;
+        custody.advance(quiet.transfer, OutboundState::Collecting, queued, Changes::default(), now).await?;
     }
     Ok(())
 }

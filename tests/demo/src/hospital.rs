@@ -33,7 +33,12 @@ const BYSTANDERS: [(&str, &str, bool); 6] = [
     ("90000406", "Ziekenhuis Vechtoever", false),
 ];
 
+/// Prepares a hospital before its box starts: gets the place, the hospital's word and its folder, may write files there, and
+/// gives more settings that stand at the end of those for DICOM.
+pub type Prepare = Arc<dyn Fn(&Place, &str, &Path) -> Result<String> + Send + Sync>;
+
 /// What differs between the demo and a scenario.
+#[derive(Clone)]
 pub struct DemoOptions {
     /// Orthanc instead of the storage SCP of `tests/peer`.
     pub is_orthanc: bool,
@@ -44,11 +49,22 @@ pub struct DemoOptions {
     pub has_pages: bool,
     /// Quiet time of the boxes.
     pub quiet_time_secs: u64,
+    /// Settings of every peer of the boxes.
+    pub each_peer: &'static str,
+    /// What else is prepared.
+    pub prepare: Option<Prepare>,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { is_orthanc: false, has_own_portal: false, has_pages: true, quiet_time_secs: 3 }
+        DemoOptions {
+            is_orthanc: false,
+            has_own_portal: false,
+            has_pages: true,
+            quiet_time_secs: 3,
+            each_peer: "",
+            prepare: None,
+        }
     }
 }
 
@@ -272,7 +288,11 @@ impl Starter<'_> {
         let dicom = format!("127.0.0.1:{}", self.place.port(&format!("{}-dicom", sketch.word))?);
         let socket = folder.join("admin.sock");
         let settings = folder.join("beeldbox.toml");
-        std::fs::write(&settings, self.box_settings(sketch, &dicom, &pacs))?;
+        let more = match &self.options.prepare {
+            Some(prepare) => prepare(self.place, sketch.word, &folder)?,
+            None => String::new(),
+        };
+        std::fs::write(&settings, self.box_settings(sketch, &dicom, &pacs, &more))?;
         let log = self.place.folder("log")?.join(format!("{}-box.log", sketch.word));
         let daemon = self.children.keep(Program {
             name: format!("the box of {}", sketch.name),
@@ -338,14 +358,15 @@ impl Starter<'_> {
         Ok(())
     }
 
-    fn box_settings(&self, sketch: &Sketch, dicom: &str, pacs: &Pacs) -> String {
+    fn box_settings(&self, sketch: &Sketch, dicom: &str, pacs: &Pacs, more: &str) -> String {
         let mut peers = String::new();
         for sender in SENDERS {
-            let _infallible = write!(peers, "[[dicom.peers]]\nae_title = \"{sender}\"\n");
+            let each = self.options.each_peer;
+            let _infallible = write!(peers, "[[dicom.peers]]\nae_title = \"{sender}\"\n{each}\n");
         }
         format!(
             "[box]\nname = \"Beeldbox {word}\"\nstate_dir = \"state\"\nadmin_socket = \"admin.sock\"\n\n\
-             [dicom]\nae_title = \"{ae}\"\nlisten = \"{dicom}\"\nquiet_time_secs = {quiet}\n{peers}\n\
+             [dicom]\nae_title = \"{ae}\"\nlisten = \"{dicom}\"\nquiet_time_secs = {quiet}\n{peers}\n{more}\n\
              [pacs]\nae_title = \"{pacs_ae}\"\naddress = \"{pacs_address}\"\n\n\
              [portal]\nurl = \"{portal}\"\nauthority = \"portal-authority.pem\"\n\n\
              [trust]\nanchors = \"trust-anchors.pem\"\n\n\

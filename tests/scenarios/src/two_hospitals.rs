@@ -113,10 +113,10 @@ impl TwoHospitals {
             PortalRuns::Here => Some(start_portal_here(&place).await),
         };
         let options = DemoOptions {
-            is_orthanc: options.is_orthanc,
             has_own_portal: own_portal.is_some(),
             has_pages: false,
             quiet_time_secs: 1,
+            ..options.clone()
         };
         let demo = Demo::start(programs, &place, &children, &options).await;
         let demo = demo.unwrap_or_else(|error| {

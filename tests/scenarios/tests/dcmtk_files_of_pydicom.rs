@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use beeldbox_demo::hospital::DemoOptions;
 use beeldbox_peer::part10::{self, Part10File};
 use beeldbox_scenarios::ending::{Print, Repeats, print_of};
 use beeldbox_scenarios::foreign::{dcmtk, pydicom_files, said};
-use beeldbox_scenarios::two_hospitals::{At, TwoHospitals};
+use beeldbox_scenarios::two_hospitals::{At, PortalRuns, TwoHospitals};
 
 /// Directory records are not sent over a network (PS3.4 table B.5-1 does not have them).
 const DICOMDIR: &str = "1.2.840.10008.1.3.10";
@@ -60,10 +61,17 @@ fn files() -> BTreeMap<String, Vec<Part10File>> {
     groups
 }
 
+/// Two of the files carry another SOP Instance UID in the data set than in the file meta information, which DCMTK sends
+/// in the command: the peers are allowed to.
+async fn start() -> TwoHospitals {
+    let options = DemoOptions { each_peer: "accept_other_names = true", ..DemoOptions::default() };
+    TwoHospitals::start_with(PortalRuns::AsProgram, &options).await
+}
+
 #[tokio::test]
 async fn what_storescu_puts_on_the_wire_arrives_byte_for_byte() {
     let (storescu, storescp) = (dcmtk("storescu"), dcmtk("storescp"));
-    let story = TwoHospitals::start().await;
+    let story = start().await;
     let reference = Reference::start(&story, &storescp).await;
     let mut not_sent = Vec::new();
     for (syntax, files) in files() {
@@ -96,7 +104,7 @@ async fn what_storescu_puts_on_the_wire_arrives_byte_for_byte() {
 #[tokio::test]
 async fn what_dcmsend_sends_arrives_as_it_was_received() {
     let dcmsend = dcmtk("dcmsend");
-    let story = TwoHospitals::start().await;
+    let story = start().await;
     let files: Vec<Part10File> = files().into_values().flatten().collect();
     let words = ["-v", "-nh", "-nuc", "-dn", "+ma", "-aet", "DCMSEND", "-aec", story.demo.noord.ae];
     let output = send(&dcmsend, &words, &story.demo.noord.dicom, &files);
@@ -136,7 +144,7 @@ fn not_by_dcmtk(file: &Part10File) -> bool {
 
 #[tokio::test]
 async fn the_files_own_bytes_arrive_byte_for_byte() {
-    let story = TwoHospitals::start().await;
+    let story = start().await;
     let files: Vec<Part10File> = files().into_values().flatten().collect();
     let sent = story.pacs_sends(&files).await;
     let refused: Vec<_> = sent.iter().filter(|sent| !sent.is_stored()).collect();
