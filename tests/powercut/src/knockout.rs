@@ -4,6 +4,7 @@
 //! knock a site out is to cut power in a world in which its flushes never happened: the trace stays, their effect goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -26,6 +27,12 @@ pub struct Site {
     pub after: String,
 }
 
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flush of {} in {} behind \"{}\"", self.of, self.from, self.after)
+    }
+}
+
 /// The sites of a run, each with its flushes by their place among the events.
 pub fn sites(model: &Model) -> BTreeMap<Site, BTreeSet<usize>> {
     let mut found: BTreeMap<Site, BTreeSet<usize>> = BTreeMap::new();
@@ -39,7 +46,7 @@ pub fn sites(model: &Model) -> BTreeMap<Site, BTreeSet<usize>> {
 
 fn site(event: &Event) -> Option<Site> {
     let Call::Flush { path } = &event.call else { return None };
-    let from = event.stack.iter().find_map(|frame| short(frame)).unwrap_or_else(|| "unknown".to_owned());
+    let from = event.stack.iter().find_map(|frame| short(frame)).unwrap_or_else(|| event.stack.join(" < "));
     Some(Site { of: kind(path), from, after: event.previous.clone() })
 }
 
@@ -151,6 +158,7 @@ pub fn where_it_hurts(model: &Model, knocked_out: &BTreeSet<usize>, seed: u64) -
         let mut places: Vec<usize> = told.take(3).collect();
         places.push(last);
         places.extend((0..3).map(|_| reign.start + chance.below(reign.len())));
+        cuts.extend((1..16).map(|lost| Cut { after: last, luck: Luck::Later(2 * lost) }));
         for after in places {
             cuts.push(Cut { after, luck: Luck::AllBut(*flush) });
             cuts.push(Cut { after, luck: Luck::Nothing });

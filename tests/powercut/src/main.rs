@@ -146,6 +146,7 @@ async fn run(what: What) -> Result<()> {
         What::Resume { folder, elsewhere } => {
             let scribe = Scribe::in_folder(&folder)?;
             let (custody, _) = script::open(&folder)?;
+            scribe.told(&Told::Started)?;
             inbound::resume(&custody, &elsewhere, 0, &scribe).await?;
             custody.close().await;
             Ok(())

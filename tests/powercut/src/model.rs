@@ -66,6 +66,8 @@ pub enum Luck {
     Everything,
     /// All but those that the flush at this place among the events would have made safe.
     AllBut(usize),
+    /// All but the first so many: later ones overtook earlier ones.
+    Later(usize),
     /// Each in `keep` of 16 cases, some torn.
     Chance {
         /// The seed.
@@ -166,7 +168,7 @@ impl Model {
     pub fn write(&self, cut: &Cut, knocked_out: &BTreeSet<usize>, folder: &Path) -> Result<()> {
         let mut chance = Chance::from_seed(match cut.luck {
             Luck::Chance { seed, .. } => seed,
-            Luck::Nothing | Luck::Everything | Luck::AllBut(_) => 0,
+            Luck::Nothing | Luck::Everything | Luck::AllBut(_) | Luck::Later(_) => 0,
         });
         let mut names: BTreeMap<String, Option<usize>> = BTreeMap::new();
         let mut contents: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
@@ -176,9 +178,10 @@ impl Model {
                 contents.insert(*number, content.clone());
             }
         }
+        let mut unsafe_before = 0;
         for operation in self.operations.iter().take_while(|operation| operation.event <= cut.after) {
             let is_safe = operation.flushes.iter().any(|at| *at <= cut.after && !knocked_out.contains(at));
-            if is_safe || survives(operation, &cut.luck, &mut chance) {
+            if is_safe || survives(operation, &cut.luck, &mut chance, &mut unsafe_before) {
                 let torn = !is_safe && matches!(cut.luck, Luck::Chance { .. }) && chance.is(1, 4);
                 apply(
                     &operation.change,
@@ -193,11 +196,13 @@ impl Model {
     }
 }
 
-fn survives(operation: &Operation, luck: &Luck, chance: &mut Chance) -> bool {
+fn survives(operation: &Operation, luck: &Luck, chance: &mut Chance, unsafe_before: &mut usize) -> bool {
+    *unsafe_before += 1;
     match luck {
         Luck::Nothing => false,
         Luck::Everything => true,
         Luck::AllBut(flush) => !operation.flushes.contains(flush),
+        Luck::Later(lost) => *unsafe_before > *lost,
         Luck::Chance { keep, .. } => chance.is(*keep, 16),
     }
 }

@@ -29,7 +29,7 @@ pub struct Expected {
     stored: BTreeSet<Name>,
     moved: BTreeMap<String, usize>,
     parts: BTreeSet<(String, String, u32)>,
-    erasing: BTreeSet<u32>,
+    erasing: BTreeMap<u32, Vec<String>>,
     erased: BTreeMap<u32, Vec<String>>,
     audit_rows: u64,
 }
@@ -48,9 +48,10 @@ impl Expected {
             Told::Part { transfer, pack, index } => {
                 self.parts.insert((transfer.clone(), pack.clone(), *index));
             }
-            Told::Erasing { study } => {
-                self.erasing.insert(*study);
+            Told::Erasing { study, packs } => {
+                self.erasing.insert(*study, packs.clone());
             }
+            Told::Started => self.erased.extend(self.erasing.clone()),
             Told::Erased { study, packs } => {
                 self.erased.insert(*study, packs.clone());
             }
@@ -69,7 +70,7 @@ impl Expected {
 
     /// How many instances must be found.
     pub fn stored(&self) -> usize {
-        self.stored.iter().filter(|name| !self.erasing.contains(&name.study)).count()
+        self.stored.iter().filter(|name| !self.erasing.contains_key(&name.study)).count()
     }
 }
 
@@ -217,11 +218,11 @@ async fn instances(custody: &Custody) -> Result<BTreeSet<Name>, Broken> {
 
 fn compare(shown: &BTreeSet<Name>, expected: &Expected) -> Result<(), Broken> {
     for name in &expected.stored {
-        if !shown.contains(name) && !expected.erasing.contains(&name.study) {
+        if !shown.contains(name) && !expected.erasing.contains_key(&name.study) {
             return Err(broken(format!("{name:?} was acknowledged and is lost")));
         }
     }
-    for study in &expected.erasing {
+    for study in expected.erasing.keys() {
         let told = expected.stored.iter().filter(|name| name.study == *study);
         let (left, gone): (Vec<&Name>, Vec<&Name>) = told.partition(|name| shown.contains(*name));
         if !left.is_empty() && (!gone.is_empty() || expected.erased.contains_key(study)) {

@@ -247,8 +247,9 @@ pub(crate) async fn erase(
     collection: CollectionId,
     listener: &dyn Listener,
 ) -> Result<()> {
-    let packs = custody.packs(collection).await?.into_iter().map(|pack| pack.id.to_string()).collect();
-    listener.told(&Told::Erasing { study })?;
+    let packs: Vec<String> =
+        custody.packs(collection).await?.into_iter().map(|pack| pack.id.to_string()).collect();
+    listener.told(&Told::Erasing { study, packs: packs.clone() })?;
     custody.erase(collection, at(20)).await?;
     listener.told(&Told::Erased { study, packs })
 }

@@ -49,7 +49,11 @@ pub enum Told {
     Erasing {
         /// Which study.
         study: u32,
+        /// Its packs.
+        packs: Vec<String>,
     },
+    /// Start-up is over, and with it the erasing that was begun before the cut.
+    Started,
     /// The study is erased.
     Erased {
         /// Which study.

@@ -120,15 +120,25 @@ pub fn kind(path: &str) -> &'static str {
     }
 }
 
+/// Whether to record the functions that led to each call. It makes every call slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stacks {
+    /// Yes.
+    Shown,
+    /// No.
+    Hidden,
+}
+
 /// Runs a command and gives what it did to a folder, in the order in which the calls ended.
 ///
 /// # Errors
 /// If the command fails, or did something to the folder that cannot be followed.
-pub fn record(command: &[&str], folder: &Path) -> Result<Vec<Event>> {
+pub fn record(command: &[&str], folder: &Path, stacks: Stacks) -> Result<Vec<Event>> {
     let traces = tempfile::tempdir()?;
     let status = Command::new("strace")
-        .args(["-ff", "-qq", "-ttt", "-T", "-y", "-xx", "-k", "-s", "33554432", "-e", "signal=none", "-e"])
+        .args(["-ff", "-qq", "-ttt", "-T", "-y", "-xx", "-s", "33554432", "-e", "signal=none", "-e"])
         .arg(format!("trace={CALLS}"))
+        .args((stacks == Stacks::Shown).then_some("-k"))
         .arg("-o")
         .arg(traces.path().join("thread"))
         .args(command)

@@ -69,7 +69,7 @@ fn fill(custody: &Custody, study: u32, told: &mut Vec<Told>) -> IntakeError {
 async fn erase(custody: &Custody, study: u32, told: &mut Vec<Told>) {
     let uid = beeldbox_powercut::image::study_uid(study).parse().unwrap();
     let row = custody.study_by_uid(&uid).await.unwrap().pop().unwrap();
-    told.push(Told::Erasing { study });
+    told.push(Told::Erasing { study, packs: Vec::new() });
     let mut refusals = 0;
     loop {
         let queued = OutboundState::Queued { closed_at: at(5) };
