@@ -164,13 +164,6 @@ pub(crate) fn admit(
             conflict,
             changed_identity
         ])?;
-    connection
-        .prepare_cached(
-            "UPDATE source
-             SET kept_bytes = kept_bytes + ?2
-             WHERE ae = (SELECT source_ae FROM collection WHERE id = ?1)",
-        )?
-        .execute(params![arrival.collection.0, arrival.size_bytes])?;
     Ok(Admission::Admitted)
 }
 
@@ -341,22 +334,6 @@ fn replace_damaged(
              WHERE id = ?1",
         )?
         .execute(params![collection.0, old.size_bytes])?;
-    give_back_quota(connection, collection, old.size_bytes)
-}
-
-/// What a peer has here became less.
-pub(crate) fn give_back_quota(
-    connection: &Connection,
-    collection: CollectionId,
-    size_bytes: u64,
-) -> Result<(), CustodyError> {
-    connection
-        .prepare_cached(
-            "UPDATE source
-             SET kept_bytes = max(0, kept_bytes - ?2)
-             WHERE ae = (SELECT source_ae FROM collection WHERE id = ?1)",
-        )?
-        .execute(params![collection.0, size_bytes])?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::moving::state_json;
 use crate::records::CollectionId;
 use crate::state::{InboundState, OutboundState, State};
 use crate::vault::Vault;
-use crate::{Custody, admission, audit};
+use crate::{Custody, audit};
 
 impl Custody {
     /// Erases a collection: keys, then bytes. All its transfers become *erased*, each with a row in the audit trail.
@@ -75,10 +75,9 @@ pub(crate) fn remove_keys(
             ] {
                 connection.prepare_cached(statement)?.execute([collection.0])?;
             }
-            let size_bytes: u64 = connection
-                .prepare_cached("UPDATE collection SET erasing_at = ?2 WHERE id = ?1 RETURNING size_bytes")?
-                .query_row(params![collection.0, micros(now)], |row| row.get(0))?;
-            admission::give_back_quota(connection, collection, size_bytes)?;
+            connection
+                .prepare_cached("UPDATE collection SET erasing_at = ?2 WHERE id = ?1")?
+                .execute(params![collection.0, micros(now)])?;
         }
     }
     let mut statement = connection.prepare_cached("SELECT id FROM pack WHERE collection = ?1")?;

@@ -38,7 +38,7 @@ pub struct IntakeSource {
     /// The alias AE title that was called; nothing if it was the box's own. Studies sent to different aliases are
     /// different decisions: each gets a collection of its own.
     pub called_alias: Option<AeTitle>,
-    /// Most that this peer may have on the box and not erased, in bytes of data sets.
+    /// Most that this peer may have on the box and not erased, in bytes of its packs.
     pub quota_bytes: Option<u64>,
 }
 

@@ -114,7 +114,9 @@ mod tests {
         connection
             .execute_batch(
                 "INSERT INTO collection (direction, source_ae, opened_at, last_instance_at, size_bytes)
-                 VALUES ('outbound', 'CT1', 0, 0, 30), ('outbound', 'CT1', 0, 0, 12);",
+                 VALUES ('outbound', 'CT1', 0, 0, 30), ('outbound', 'CT1', 0, 0, 12);
+                 INSERT INTO pack (id, collection, state, len_bytes, frames, wrapped_key)
+                 VALUES (zeroblob(16), 1, 'closed', 1042, 1, x'00'), (randomblob(16), 2, 'open', 64, 0, x'00');",
             )
             .unwrap();
         connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
@@ -125,6 +127,6 @@ mod tests {
         let kept: i64 = migrated
             .query_row("SELECT kept_bytes FROM source WHERE ae = 'CT1'", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(kept, 42);
+        assert_eq!(kept, 1042);
     }
 }

@@ -148,8 +148,19 @@ CREATE TABLE receipt (
 -- What each peer has on this box that is not erased: what its quota is compared with.
 CREATE TABLE source (
     ae         TEXT PRIMARY KEY, -- calling AE title
-    kept_bytes INTEGER NOT NULL -- lengths of the data sets of its outbound collections
+    kept_bytes INTEGER NOT NULL -- lengths of the closed packs of its outbound collections
 ) STRICT, WITHOUT ROWID;
+-- Counted when a pack is closed, not with every instance: that would be one more page in every commit.
+CREATE TRIGGER closed_pack_counts AFTER UPDATE OF state ON pack WHEN OLD.state = 'open' AND NEW.state = 'closed'
+BEGIN
+    UPDATE source SET kept_bytes = kept_bytes + NEW.len_bytes
+    WHERE ae = (SELECT source_ae FROM collection WHERE id = NEW.collection);
+END;
+CREATE TRIGGER erased_pack_counts_no_more AFTER UPDATE OF state ON pack WHEN OLD.state = 'closed' AND NEW.state = 'erasing'
+BEGIN
+    UPDATE source SET kept_bytes = max(0, kept_bytes - NEW.len_bytes)
+    WHERE ae = (SELECT source_ae FROM collection WHERE id = NEW.collection);
+END;
 
 -- What a peer asked us to take responsibility for (PS3.4 annex J), until it was told.
 CREATE TABLE commitment (

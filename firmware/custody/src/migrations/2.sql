@@ -8,8 +8,19 @@ CREATE INDEX transfer_with_partner ON transfer (direction, seq) WHERE direction 
 -- What each peer has on this box that is not erased: what its quota is compared with.
 CREATE TABLE source (
     ae         TEXT PRIMARY KEY, -- calling AE title
-    kept_bytes INTEGER NOT NULL -- lengths of the data sets of its outbound collections
+    kept_bytes INTEGER NOT NULL -- lengths of the closed packs of its outbound collections
 ) STRICT, WITHOUT ROWID;
+-- Counted when a pack is closed, not with every instance: that would be one more page in every commit.
+CREATE TRIGGER closed_pack_counts AFTER UPDATE OF state ON pack WHEN OLD.state = 'open' AND NEW.state = 'closed'
+BEGIN
+    UPDATE source SET kept_bytes = kept_bytes + NEW.len_bytes
+    WHERE ae = (SELECT source_ae FROM collection WHERE id = NEW.collection);
+END;
+CREATE TRIGGER erased_pack_counts_no_more AFTER UPDATE OF state ON pack WHEN OLD.state = 'closed' AND NEW.state = 'erasing'
+BEGIN
+    UPDATE source SET kept_bytes = max(0, kept_bytes - NEW.len_bytes)
+    WHERE ae = (SELECT source_ae FROM collection WHERE id = NEW.collection);
+END;
 
 -- What a peer asked us to take responsibility for (PS3.4 annex J), until it was told.
 CREATE TABLE commitment (
@@ -34,7 +45,7 @@ CREATE TABLE commitment_item (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO source (ae, kept_bytes)
-    SELECT source_ae, sum(size_bytes)
-    FROM collection
-    WHERE direction = 'outbound' AND erasing_at IS NULL AND source_ae IS NOT NULL
-    GROUP BY source_ae;
+    SELECT c.source_ae, coalesce(sum(p.len_bytes), 0)
+    FROM collection c LEFT JOIN pack p ON p.collection = c.id AND p.state = 'closed'
+    WHERE c.direction = 'outbound' AND c.erasing_at IS NULL AND c.source_ae IS NOT NULL
+    GROUP BY c.source_ae;
