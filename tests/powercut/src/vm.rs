@@ -66,12 +66,11 @@ impl Boot {
             archive.folder(name);
         }
         archive.file("bin/busybox", 0o755, &read("/bin/busybox".as_ref())?);
-        let mut init = format!(
-            "#!/bin/busybox sh\n\
+        let mut init = "#!/bin/busybox sh\n\
              /bin/busybox mount -t proc proc /proc\n\
              /bin/busybox mount -t devtmpfs dev /dev\n\
              /bin/busybox mount -t tmpfs tmp /tmp\n"
-        );
+            .to_owned();
         for module in MODULES {
             if let Some(found) = find(&modules.join("kernel"), &format!("{module}.ko"))? {
                 archive.file(&format!("modules/{module}.ko"), 0o644, &read(&found)?);

@@ -16,7 +16,7 @@ use crate::markers;
 use crate::told::Told;
 
 /// How a record begins.
-const MAGIC: u64 = 0x6a73_6677_736872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 
 /// Bytes that a disk writes whole or not at all, and the unit of all places in the record.
 const SECTOR: usize = 512;

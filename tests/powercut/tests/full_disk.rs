@@ -2,6 +2,8 @@
 //!
 //! The disk is memory of a fixed size, mounted in a mount namespace of its own: each test starts itself again in one.
 
+#![expect(clippy::unwrap_used, reason = "what stands beside the tests is part of them")]
+
 use std::path::Path;
 use std::process::Command;
 
