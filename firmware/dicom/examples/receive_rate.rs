@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use beeldbox_dicom::{
-    AssociationInfo, InstanceHeader, Intake, IntakeAssociation, NodePolicy, Refusal, listen,
+    AssociationInfo, CommitmentRequest, CommitmentResult, InstanceHeader, Intake, IntakeAssociation,
+    NodePolicy, Refusal, listen,
 };
+use beeldbox_protocol::ident::TransactionUid;
 use bytes::Bytes;
 
 const CT: &[u8] = b"1.2.840.10008.5.1.4.1.1.2\0";
@@ -27,6 +29,14 @@ impl Intake for Nobody {
 
     async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
         Ok(Nobody)
+    }
+
+    async fn commitment_result(
+        &self,
+        _info: &AssociationInfo,
+        _result: CommitmentResult,
+    ) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -46,6 +56,16 @@ impl IntakeAssociation for Nobody {
     }
 
     async fn abandon(&mut self) {}
+
+    async fn commit(&mut self, request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        Ok(CommitmentResult {
+            transaction: request.transaction,
+            committed: request.items,
+            failed: Vec::new(),
+        })
+    }
+
+    async fn commitment_told(&mut self, _transaction: TransactionUid) {}
 
     async fn close(self) {}
 }

@@ -25,7 +25,7 @@ use crate::negotiate::{Agreement, Reject, negotiate};
 use crate::patience::{Phase, Timers, Wait};
 use crate::pdu::{self, Incoming, WireError};
 use crate::policy::{CertificateThumbprint, NodePolicy, Transport};
-use crate::receive::{Ending, Tally, serve};
+use crate::receive::{Ending, Tally, Terms, serve};
 use crate::status::DimseStatus;
 use crate::wire::Wire;
 
@@ -214,11 +214,16 @@ impl<I: Intake> Connection<I> {
             refused_contexts = agreement.refused_contexts,
             "association accepted"
         );
-        let rules = self.policy.rules(agreement.peer);
+        let terms = Terms {
+            contexts: &agreement.contexts,
+            rules: self.policy.rules(agreement.peer),
+            info: &info,
+            peer_limit: agreement.peer_limit,
+        };
         let mut tally = Tally::default();
         let ending = match pdu::encode(&Pdu::AssociationAC(agreement.accept)) {
             Ok(accept) => match wire.accept(&accept).await {
-                Ok(()) => serve(&mut wire, &agreement.contexts, rules, &mut association, &mut tally).await,
+                Ok(()) => serve(&mut wire, terms, &*self.intake, &mut association, &mut tally).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),

@@ -19,6 +19,7 @@ use crate::patience::Wait;
 use crate::pdu::{Incoming, PdvKind, WireError};
 use crate::peer_stream::PeerStream;
 use crate::status::DimseStatus;
+use crate::wire::Wire;
 
 /// Largest fragment that we send, with its headers.
 const BUFFER: usize = 256 * 1024;
@@ -211,6 +212,25 @@ async fn transmit<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     open.wire.send(framer.fragment(true)).await.map_err(StoreError::Wire)
+}
+
+/// Sends a message whose data set is in memory.
+pub(crate) async fn send_message<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    context: u8,
+    peer_limit: u32,
+    command: &[u8],
+    mut data_set: Bytes,
+) -> Result<(), WireError> {
+    let mut framer = Framer::new(context, peer_limit, command);
+    loop {
+        framer.take(&mut data_set);
+        wire.send(framer.fragment(data_set.is_empty())).await?;
+        if data_set.is_empty() {
+            return Ok(());
+        }
+        framer.begin();
+    }
 }
 
 /// Cuts a data set into fragments, one PDV per PDU (PS3.8 annex E).

@@ -2,6 +2,7 @@
 //!
 //! The parser never allocates by a declared length: a value is a slice of the command set, which is at most 64 KiB.
 
+use beeldbox_protocol::ident::AeTitle;
 use bytes::Bytes;
 
 use crate::pdu::WireError;
@@ -18,8 +19,13 @@ pub(crate) const C_STORE_RSP: u16 = 0x8001;
 pub(crate) const C_ECHO_RQ: u16 = 0x0030;
 pub(crate) const C_ECHO_RSP: u16 = 0x8030;
 pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
+pub(crate) const N_EVENT_REPORT_RQ: u16 = 0x0100;
+pub(crate) const N_EVENT_REPORT_RSP: u16 = 0x8100;
+pub(crate) const N_ACTION_RQ: u16 = 0x0130;
+pub(crate) const N_ACTION_RSP: u16 = 0x8130;
 
 const AFFECTED_SOP_CLASS: u16 = 0x0002;
+const REQUESTED_SOP_CLASS: u16 = 0x0003;
 const COMMAND_FIELD: u16 = 0x0100;
 const MESSAGE_ID: u16 = 0x0110;
 const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
@@ -28,6 +34,11 @@ const DATA_SET_TYPE: u16 = 0x0800;
 const STATUS: u16 = 0x0900;
 const ERROR_COMMENT: u16 = 0x0902;
 const AFFECTED_SOP_INSTANCE: u16 = 0x1000;
+const REQUESTED_SOP_INSTANCE: u16 = 0x1001;
+const EVENT_TYPE: u16 = 0x1002;
+const ACTION_TYPE: u16 = 0x1008;
+const MOVE_ORIGINATOR: u16 = 0x1030;
+const MOVE_ORIGINATOR_MESSAGE_ID: u16 = 0x1031;
 
 /// A received command set.
 #[derive(Debug)]
@@ -96,6 +107,32 @@ impl Command {
     /// Affected SOP Instance UID (0000,1000), unchecked.
     pub(crate) fn affected_sop_instance(&self) -> Option<String> {
         self.text(AFFECTED_SOP_INSTANCE)
+    }
+
+    /// Requested SOP Class UID (0000,0003), unchecked.
+    pub(crate) fn requested_sop_class(&self) -> Option<String> {
+        self.text(REQUESTED_SOP_CLASS)
+    }
+
+    /// Requested SOP Instance UID (0000,1001), unchecked.
+    pub(crate) fn requested_sop_instance(&self) -> Option<String> {
+        self.text(REQUESTED_SOP_INSTANCE)
+    }
+
+    /// Event Type ID (0000,1002).
+    pub(crate) fn event_type(&self) -> Option<u16> {
+        self.number(EVENT_TYPE)
+    }
+
+    /// Action Type ID (0000,1008).
+    pub(crate) fn action_type(&self) -> Option<u16> {
+        self.number(ACTION_TYPE)
+    }
+
+    /// Move Originator AE Title (0000,1030) and Message ID (0000,1031): set on a C-STORE that serves a C-MOVE.
+    pub(crate) fn move_originator(&self) -> Option<(AeTitle, u16)> {
+        let title = self.text(MOVE_ORIGINATOR)?.parse().ok()?;
+        Some((title, self.number(MOVE_ORIGINATOR_MESSAGE_ID)?))
     }
 
     fn value(&self, element: u16) -> Option<&Bytes> {
@@ -179,7 +216,7 @@ pub(crate) fn echo_request(message_id: u16) -> Vec<u8> {
 /// The response to `request`, repeating what the standard wants repeated. A comment goes with failures.
 pub(crate) fn response(request: &Command, status: DimseStatus, comment: Option<&str>) -> Vec<u8> {
     let mut writer = CommandWriter::new();
-    if let Some(class) = request.affected_sop_class() {
+    if let Some(class) = request.affected_sop_class().or_else(|| request.requested_sop_class()) {
         writer = writer.text(AFFECTED_SOP_CLASS, class.get(..64).unwrap_or(&class), 0);
     }
     writer = writer
@@ -191,10 +228,40 @@ pub(crate) fn response(request: &Command, status: DimseStatus, comment: Option<&
         // LO: at most 64 characters. Our comments are plain ASCII.
         writer = writer.text(ERROR_COMMENT, comment.get(..64).unwrap_or(comment), b' ');
     }
-    if let Some(instance) = request.affected_sop_instance() {
+    if let Some(instance) = request.affected_sop_instance().or_else(|| request.requested_sop_instance()) {
         writer = writer.text(AFFECTED_SOP_INSTANCE, instance.get(..64).unwrap_or(&instance), 0);
     }
+    if let Some(event) = request.event_type() {
+        writer = writer.number(EVENT_TYPE, event);
+    }
+    if let Some(action) = request.action_type() {
+        writer = writer.number(ACTION_TYPE, action);
+    }
     writer.finish()
+}
+
+/// N-ACTION-RQ (PS3.7 §10.3.5.1) with a data set.
+pub(crate) fn action_request(message_id: u16, class: &str, instance: &str, action: u16) -> Vec<u8> {
+    CommandWriter::new()
+        .text(REQUESTED_SOP_CLASS, class, 0)
+        .number(COMMAND_FIELD, N_ACTION_RQ)
+        .number(MESSAGE_ID, message_id)
+        .number(DATA_SET_TYPE, 0x0001)
+        .text(REQUESTED_SOP_INSTANCE, instance, 0)
+        .number(ACTION_TYPE, action)
+        .finish()
+}
+
+/// N-EVENT-REPORT-RQ (PS3.7 §10.3.1.1) with a data set.
+pub(crate) fn event_report_request(message_id: u16, class: &str, instance: &str, event: u16) -> Vec<u8> {
+    CommandWriter::new()
+        .text(AFFECTED_SOP_CLASS, class, 0)
+        .number(COMMAND_FIELD, N_EVENT_REPORT_RQ)
+        .number(MESSAGE_ID, message_id)
+        .number(DATA_SET_TYPE, 0x0001)
+        .text(AFFECTED_SOP_INSTANCE, instance, 0)
+        .number(EVENT_TYPE, event)
+        .finish()
 }
 
 /// One P-DATA-TF PDU with one PDV that holds a complete command set.

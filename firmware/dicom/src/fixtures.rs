@@ -1,7 +1,9 @@
 //! What several tests, and the fuzz targets, hand to the node.
 
+use beeldbox_protocol::ident::TransactionUid;
 use bytes::Bytes;
 
+use crate::commitment::{CommitmentRequest, CommitmentResult};
 use crate::instance::InstanceHeader;
 use crate::intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 
@@ -13,6 +15,14 @@ impl Intake for Nobody {
 
     async fn open(&self, _info: &AssociationInfo) -> Result<Nobody, Refusal> {
         Ok(Nobody)
+    }
+
+    async fn commitment_result(
+        &self,
+        _info: &AssociationInfo,
+        _result: CommitmentResult,
+    ) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -32,6 +42,16 @@ impl IntakeAssociation for Nobody {
     }
 
     async fn abandon(&mut self) {}
+
+    async fn commit(&mut self, request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        Ok(CommitmentResult {
+            transaction: request.transaction,
+            committed: request.items,
+            failed: Vec::new(),
+        })
+    }
+
+    async fn commitment_told(&mut self, _transaction: TransactionUid) {}
 
     async fn close(self) {}
 }

@@ -2,7 +2,7 @@
 
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::ident::{
-    SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid,
+    AeTitle, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid,
 };
 
 /// Identity and description of an instance on its way in.
@@ -22,6 +22,9 @@ pub struct InstanceHeader {
     pub series: Option<SeriesInstanceUid>,
     /// Whether the data set names another instance than the request, which the policy of the peer allowed.
     pub names_differ: bool,
+    /// Who asked for this instance by C-MOVE, and the Message ID of that request (0000,1030 and 0000,1031); `None` if it
+    /// was sent unasked.
+    pub move_originator: Option<(AeTitle, u16)>,
     /// The patient and the study, as far as they were found.
     pub attributes: InstanceAttributes,
 }

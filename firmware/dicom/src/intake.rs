@@ -6,9 +6,10 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
-use beeldbox_protocol::ident::AeTitle;
+use beeldbox_protocol::ident::{AeTitle, TransactionUid};
 use bytes::Bytes;
 
+use crate::commitment::{CommitmentRequest, CommitmentResult};
 use crate::instance::InstanceHeader;
 use crate::policy::Transport;
 use crate::status::DimseStatus;
@@ -42,6 +43,15 @@ pub trait Intake: Send + Sync + 'static {
     /// The future is dropped when the peer goes away before it is ready.
     fn open(&self, info: &AssociationInfo)
     -> impl Future<Output = Result<Self::Association, Refusal>> + Send;
+
+    /// A peer reports on a request for commitment of ours (PS3.4 annex J.3.3), on an association that it opened.
+    /// A refusal is answered as a failure: the peer may report again. Whoever asked compares the result with what was
+    /// asked; who may report on what is for the taker to decide.
+    fn commitment_result(
+        &self,
+        info: &AssociationInfo,
+        result: CommitmentResult,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// The taker's side of one association. Calls come one after another.
@@ -67,6 +77,20 @@ pub trait IntakeAssociation: Send + 'static {
 
     /// The instance in progress is given up.
     fn abandon(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// The peer asks for commitment (PS3.4 annex J.3.2). The answer goes out when this returns; the result, if the peer
+    /// stays idle, on the same association.
+    ///
+    /// # Durability
+    /// When this returns `Ok` the request and its judgement survive a power cut.
+    fn commit(
+        &mut self,
+        request: CommitmentRequest,
+    ) -> impl Future<Output = Result<CommitmentResult, Refusal>> + Send;
+
+    /// The peer has acknowledged the result of this transaction, reported on this association. Without this call it has
+    /// not been told and must be, by [`crate::report_commitment`].
+    fn commitment_told(&mut self, transaction: TransactionUid) -> impl Future<Output = ()> + Send;
 
     /// The association has ended, in whatever way.
     fn close(self) -> impl Future<Output = ()> + Send;

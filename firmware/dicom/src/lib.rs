@@ -21,8 +21,14 @@ mod admission;
 mod associate;
 // Text by its character set, ISO 2022 included.
 mod character_set;
+// Storage commitment on associations of peers: asked, and told.
+mod commit;
+// Storage commitment as data.
+mod commitment;
 // One connection, from accept to close.
 mod connection;
+// Writing small data sets.
+mod data_set;
 // Storage SCU.
 mod deliver;
 // Command sets.
@@ -45,6 +51,8 @@ mod instance;
 mod intake;
 // Accepting connections on both ports, stopping.
 mod listen;
+// Messages of an association: command sets, data sets.
+mod messages;
 // Presentation contexts and user information, with the reason of each refusal.
 mod negotiate;
 // Timers, deadlines, least rate.
@@ -73,6 +81,7 @@ mod walk;
 mod wire;
 
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
+pub use commitment::{CommitmentRequest, CommitmentResult, ReferencedInstance};
 pub use deliver::{
     OutgoingInstance, OutgoingSource, SourceError, StoreAssociation, StoreError, StoreOutcome, associate,
     associate_over,

@@ -1,8 +1,8 @@
 //! Whom we accept and for what, with the reason of each refusal.
 //!
 //! A pure function from the request, the policy and the peer's address to an answer: it reads no socket. One refused
-//! context never disturbs another. The transfer syntax is the first one the requestor names, whatever it is: bytes are
-//! kept as they come, so there is nothing to decode. PS3.8 §9.3.2 (A-ASSOCIATE-RQ), PS3.7 annex D (user information).
+//! context never disturbs another. The transfer syntax is the first one the requestor names, whatever it is: bytes of
+//! instances are kept as they come, so there is nothing to decode; only messages that we read must be in one we can read. PS3.8 §9.3.2 (A-ASSOCIATE-RQ), PS3.7 annex D (user information).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -106,6 +106,8 @@ pub(crate) struct Agreement {
     pub(crate) peer: Option<usize>,
     pub(crate) implementation: Option<String>,
     pub(crate) contexts: HashMap<u8, AgreedContext>,
+    /// Largest P-DATA PDU that the peer takes; 0 is no limit.
+    pub(crate) peer_limit: u32,
     pub(crate) refused_contexts: usize,
     pub(crate) accept: AssociationAC,
 }
@@ -129,7 +131,8 @@ pub(crate) fn negotiate(
     }
     let calling_ae: AeTitle = request.calling_ae_title.parse().map_err(|_| Reject::CallingAe)?;
     let peer = policy.identify(&calling_ae, from, transport)?;
-    if (1..LEAST_PDU_LENGTH).contains(&peer_limit(&request.user_variables)) {
+    let peer_limit = peer_limit(&request.user_variables);
+    if (1..LEAST_PDU_LENGTH).contains(&peer_limit) {
         return Err(Reject::TinyPdu);
     }
     let terms = Terms::of(request, &policy.rules(peer).storage);
@@ -161,6 +164,7 @@ pub(crate) fn negotiate(
         calling_ae,
         called_ae,
         contexts,
+        peer_limit,
     })
 }
 
@@ -234,7 +238,8 @@ impl<'a> Terms<'a> {
             // It wants to be what we have no use for; nothing could happen in this context.
             return Err(PresentationContextResultReason::UserRejection);
         }
-        let transfer_syntax = proposed.transfer_syntaxes.iter().find_map(|uid| uid.parse().ok());
+        let named = proposed.transfer_syntaxes.iter().filter_map(|uid| uid.parse().ok());
+        let transfer_syntax = named.into_iter().find(|uid| service.takes(uid));
         match transfer_syntax {
             Some(transfer_syntax) => {
                 Ok(AgreedContext { service, abstract_syntax, transfer_syntax, requestor })

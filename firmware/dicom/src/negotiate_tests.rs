@@ -139,6 +139,25 @@ fn a_role_that_we_have_no_use_for_ends_its_context_only() {
 }
 
 #[test]
+fn commitment_is_agreed_in_either_role_and_only_in_syntaxes_that_are_read() {
+    let class = crate::commitment::STORAGE_COMMITMENT;
+    let mut request = request(&[
+        (1, class, &["1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2"]),
+        (3, class, &["1.2.840.10008.1.2.1.99"]),
+    ]);
+    let proposed = RequestorRoles { scu: false, scp: true };
+    request.user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), proposed));
+    let agreement = negotiate(&request, &policy(), HERE, &Transport::Plain).unwrap();
+    assert_eq!(agreement.contexts.keys().collect::<Vec<_>>(), [&1]);
+    assert_eq!(agreement.contexts[&1].transfer_syntax.as_str(), "1.2.840.10008.1.2");
+    assert_eq!(agreement.contexts[&1].requestor, Roles { scu: false, scp: true });
+    let answer = UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), proposed);
+    assert!(agreement.accept.user_variables.contains(&answer));
+    let refused = &agreement.accept.presentation_contexts[1].reason;
+    assert_eq!(*refused, PresentationContextResultReason::TransferSyntaxesNotSupported);
+}
+
+#[test]
 fn common_extended_negotiation_says_what_an_unknown_class_is() {
     let item = |class: &str, service: &str| {
         let counted =

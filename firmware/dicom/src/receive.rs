@@ -11,16 +11,16 @@
 
 use std::collections::HashMap;
 
-use beeldbox_protocol::ident::{SopClassUid, SopInstanceUid};
-use bytes::{Bytes, BytesMut};
+use beeldbox_protocol::ident::{AeTitle, SopClassUid, SopInstanceUid};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::commit::Report;
 use crate::dimse::{self, Command};
 use crate::instance::InstanceHeader;
-use crate::intake::{IntakeAssociation, Refusal};
+use crate::intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 use crate::negotiate::AgreedContext;
-use crate::patience::Wait;
-use crate::pdu::{Incoming, PdvKind, Piece, WireError};
+use crate::pdu::{Incoming, WireError};
 use crate::policy::{IdentityMismatch, PeerRules};
 use crate::services::Service;
 use crate::sniff::{self, Sniffed};
@@ -44,19 +44,29 @@ pub(crate) enum Ending {
     Aborted,
 }
 
+/// What was agreed with a peer, and with whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) contexts: &'a HashMap<u8, AgreedContext>,
+    pub(crate) rules: &'a PeerRules,
+    pub(crate) info: &'a AssociationInfo,
+    /// Largest P-DATA PDU that the peer takes; 0 is no limit.
+    pub(crate) peer_limit: u32,
+}
+
 /// Serves an association until it ends.
-pub(crate) async fn serve<S, A>(
+pub(crate) async fn serve<S, I>(
     wire: &mut Wire<S>,
-    contexts: &HashMap<u8, AgreedContext>,
-    rules: &PeerRules,
-    intake: &mut A,
+    terms: Terms<'_>,
+    node: &I,
+    intake: &mut I::Association,
     tally: &mut Tally,
 ) -> Result<Ending, WireError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    A: IntakeAssociation,
+    I: Intake,
 {
-    let mut association = Association { wire, contexts, rules, intake, tally };
+    let mut association = Association { wire, terms, node, intake, tally, report: Report::default() };
     loop {
         match association.message().await {
             Ok(()) => {}
@@ -71,7 +81,7 @@ where
 }
 
 /// Why no further message comes.
-enum Interrupted {
+pub(crate) enum Interrupted {
     Wire(WireError),
     Released,
     Aborted,
@@ -83,34 +93,40 @@ impl From<WireError> for Interrupted {
     }
 }
 
+/// What the taker of a node shows for an instance that is safe.
+type Proof<I> = <<I as Intake>::Association as IntakeAssociation>::Proof;
+
 /// What becomes of the instance whose bytes are coming in.
 enum Fate<P> {
     Refused(Refusal),
     Stored(P),
 }
 
-struct Association<'a, S, A> {
-    wire: &'a mut Wire<S>,
-    contexts: &'a HashMap<u8, AgreedContext>,
-    rules: &'a PeerRules,
-    intake: &'a mut A,
+/// An association at work. What is common to all messages is in `messages`, commitment in `commit`.
+pub(crate) struct Association<'a, S, I: Intake> {
+    pub(crate) wire: &'a mut Wire<S>,
+    pub(crate) terms: Terms<'a>,
+    pub(crate) node: &'a I,
+    pub(crate) intake: &'a mut I::Association,
     tally: &'a mut Tally,
+    /// The result of a commitment that this peer is to be told.
+    pub(crate) report: Report,
 }
 
-impl<S, A> Association<'_, S, A>
+impl<S, I> Association<'_, S, I>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    A: IntakeAssociation,
+    I: Intake,
 {
     /// One message: command set, data set if there is one, response.
     async fn message(&mut self) -> Result<(), Interrupted> {
         let (context, command) = self.command().await?;
-        let agreed = self
-            .contexts
+        let contexts = self.terms.contexts;
+        let agreed = contexts
             .get(&context)
             .ok_or(WireError::Malformed("message in a context that was not accepted"))?;
         if command.field & 0x8000 != 0 {
-            return Err(WireError::Unexpected("a response that nobody asked for").into());
+            return self.answered(context, &command).await;
         }
         let response = match (command.field, agreed.service) {
             (dimse::C_ECHO_RQ, Service::Verification) => {
@@ -118,70 +134,28 @@ where
                 dimse::response(&command, DimseStatus::SUCCESS, None)
             }
             (dimse::C_STORE_RQ, Service::Storage) => self.store(context, agreed, &command).await?,
-            (dimse::C_ECHO_RQ | dimse::C_STORE_RQ, Service::Verification | Service::Storage) => {
+            (dimse::N_ACTION_RQ, Service::StorageCommitment) => {
+                return self.commitment_asked(context, agreed, &command).await;
+            }
+            (dimse::N_EVENT_REPORT_RQ, Service::StorageCommitment) => {
+                self.commitment_reported(context, agreed, &command).await?
+            }
+            (
+                dimse::C_ECHO_RQ | dimse::C_STORE_RQ | dimse::N_ACTION_RQ | dimse::N_EVENT_REPORT_RQ,
+                Service::Verification | Service::Storage | Service::StorageCommitment,
+            ) => {
                 self.drop_data_set(context, &command).await?;
                 let comment = Some("this presentation context is for another service");
                 dimse::response(&command, DimseStatus::SOP_CLASS_NOT_SUPPORTED, comment)
             }
             // C-CANCEL has no response, and there is nothing to cancel (PS3.7 §9.3.2.3).
             (dimse::C_CANCEL_RQ, _) => return self.drop_data_set(context, &command).await,
-            (_, Service::Verification | Service::Storage) => {
+            (_, Service::Verification | Service::Storage | Service::StorageCommitment) => {
                 self.drop_data_set(context, &command).await?;
                 dimse::response(&command, DimseStatus::UNRECOGNIZED_OPERATION, Some("unrecognized operation"))
             }
         };
         Ok(self.wire.send(&dimse::command_pdu(context, &response)).await?)
-    }
-
-    /// A complete command set, from however many PDVs.
-    async fn command(&mut self) -> Result<(u8, Command), Interrupted> {
-        let mut bytes = BytesMut::new();
-        let mut expected = None;
-        loop {
-            let wait = if expected.is_none() { Wait::Idle } else { Wait::Progress };
-            let piece = match self.wire.next(wait).await? {
-                Incoming::Piece(piece) => piece,
-                Incoming::ReleaseRequest if expected.is_none() => return Err(Interrupted::Released),
-                Incoming::Abort { .. } => return Err(Interrupted::Aborted),
-                other @ (Incoming::AssociateRequest(_)
-                | Incoming::AssociateAccept(_)
-                | Incoming::AssociateReject { .. }
-                | Incoming::ReleaseRequest
-                | Incoming::ReleaseReply) => return Err(out_of_place(&other).into()),
-            };
-            if piece.kind == PdvKind::Data || expected.is_some_and(|context| context != piece.context) {
-                return Err(WireError::Unexpected("data where a command set belongs").into());
-            }
-            if bytes.len() + piece.chunk.len() > dimse::LONGEST_COMMAND_SET {
-                return Err(WireError::Malformed("command set above 64 KiB").into());
-            }
-            expected = Some(piece.context);
-            bytes.extend_from_slice(&piece.chunk);
-            if piece.last {
-                return Ok((piece.context, Command::parse(bytes.freeze())?));
-            }
-        }
-    }
-
-    /// The next piece of the data set of the message in progress.
-    async fn data(&mut self, context: u8) -> Result<Piece, Interrupted> {
-        match self.wire.next(Wait::Progress).await? {
-            Incoming::Piece(piece) if piece.kind == PdvKind::Data && piece.context == context => Ok(piece),
-            Incoming::Abort { .. } => Err(Interrupted::Aborted),
-            other @ (Incoming::Piece(_)
-            | Incoming::AssociateRequest(_)
-            | Incoming::AssociateAccept(_)
-            | Incoming::AssociateReject { .. }
-            | Incoming::ReleaseRequest
-            | Incoming::ReleaseReply) => Err(out_of_place(&other).into()),
-        }
-    }
-
-    async fn drop_data_set(&mut self, context: u8, command: &Command) -> Result<(), Interrupted> {
-        if command.has_data_set {
-            while !self.data(context).await?.last {}
-        }
-        Ok(())
     }
 
     /// C-STORE: returns the response.
@@ -192,7 +166,7 @@ where
         command: &Command,
     ) -> Result<Vec<u8>, Interrupted> {
         let fate = match identity(command, agreed) {
-            Ok((class, instance)) => self.take(context, agreed, class, instance).await?,
+            Ok(identity) => self.take(context, agreed, identity, command.move_originator()).await?,
             Err(refusal) => {
                 self.drop_data_set(context, command).await?;
                 Fate::Refused(refusal)
@@ -215,9 +189,9 @@ where
         &mut self,
         context: u8,
         agreed: &AgreedContext,
-        class: SopClassUid,
-        instance: SopInstanceUid,
-    ) -> Result<Fate<A::Proof>, Interrupted> {
+        (class, instance): (SopClassUid, SopInstanceUid),
+        move_originator: Option<(AeTitle, u16)>,
+    ) -> Result<Fate<Proof<I>>, Interrupted> {
         let (prefix, sniffed, mut complete) = self.prefix(context, agreed).await?;
         let opened = match self.contradiction(&class, &instance, &sniffed) {
             Some(refusal) => Err(refusal),
@@ -231,6 +205,7 @@ where
                         study: sniffed.study,
                         series: sniffed.series,
                         names_differ,
+                        move_originator,
                         attributes: sniffed.attributes,
                     })
                     .await
@@ -280,7 +255,7 @@ where
         context: u8,
         mut complete: bool,
         refusal: Refusal,
-    ) -> Result<Fate<A::Proof>, Interrupted> {
+    ) -> Result<Fate<Proof<I>>, Interrupted> {
         self.intake.abandon().await;
         while !complete {
             complete = self.data(context).await?.last;
@@ -301,7 +276,7 @@ where
             return Some(Refusal { status, comment });
         }
         let differs = sniffed.sop_instance.as_ref().is_some_and(|found| found != instance);
-        match self.rules.identity_mismatch {
+        match self.terms.rules.identity_mismatch {
             IdentityMismatch::Refuse if differs => {
                 let comment = "SOP instance of the data set differs from the request";
                 Some(Refusal { status, comment })
@@ -362,13 +337,13 @@ fn stored<P>(command: &Command, _proof: P) -> Vec<u8> {
     dimse::response(command, DimseStatus::SUCCESS, None)
 }
 
-fn refused(command: &Command, refusal: Refusal) -> Vec<u8> {
+pub(crate) fn refused(command: &Command, refusal: Refusal) -> Vec<u8> {
     // A refusal must not read as success, whatever the taker wrote.
     let status = if refusal.status.is_stored() { DimseStatus::CANNOT_UNDERSTAND } else { refusal.status };
     dimse::response(command, status, Some(refusal.comment))
 }
 
-fn out_of_place(incoming: &Incoming) -> WireError {
+pub(crate) fn out_of_place(incoming: &Incoming) -> WireError {
     WireError::Unexpected(match incoming {
         Incoming::AssociateRequest(_) => "A-ASSOCIATE-RQ on an association",
         Incoming::AssociateAccept(_) => "A-ASSOCIATE-AC on an association",
@@ -382,4 +357,4 @@ fn out_of_place(incoming: &Incoming) -> WireError {
 
 #[cfg(test)]
 #[path = "receive_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+use beeldbox_protocol::ident::TransactionUid;
+
 use super::*;
+use crate::commitment::{CommitmentRequest, CommitmentResult, STORAGE_COMMITMENT};
 use crate::pdu::{RELEASE_REPLY, WireError};
 use crate::services::Roles;
 use crate::upper_layer::{Role, State};
@@ -14,7 +17,7 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
 /// What the taker was asked to do, as words.
 #[derive(Clone, Default)]
-struct Diary {
+pub(crate) struct Diary {
     entries: Arc<Mutex<Vec<String>>>,
     refuse_write: bool,
     refuse_finish: bool,
@@ -26,12 +29,30 @@ impl Diary {
         self.entries.lock().unwrap().push(entry.into());
     }
 
-    fn entries(&self) -> Vec<String> {
+    pub(crate) fn entries(&self) -> Vec<String> {
         self.entries.lock().unwrap().clone()
     }
 }
 
 const FULL: Refusal = Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "disk is full" };
+
+impl Intake for Diary {
+    type Association = Diary;
+
+    async fn open(&self, _info: &AssociationInfo) -> Result<Diary, Refusal> {
+        Ok(self.clone())
+    }
+
+    async fn commitment_result(
+        &self,
+        info: &AssociationInfo,
+        result: CommitmentResult,
+    ) -> Result<(), Refusal> {
+        let (kept, failed) = (result.committed.len(), result.failed.len());
+        self.note(format!("{} reports {} {kept} {failed}", info.calling_ae, result.transaction));
+        Ok(())
+    }
+}
 
 impl IntakeAssociation for Diary {
     type Proof = ();
@@ -56,6 +77,19 @@ impl IntakeAssociation for Diary {
         self.note("abandon");
     }
 
+    async fn commit(&mut self, request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        self.note(format!("commit {} {}", request.transaction, request.items.len()));
+        // Names that end in 9 are not kept.
+        let (failed, committed): (Vec<_>, Vec<_>) =
+            request.items.into_iter().partition(|item| item.sop_instance.as_str().ends_with('9'));
+        let failed = failed.into_iter().map(|item| (item, 0x0112)).collect();
+        Ok(CommitmentResult { transaction: request.transaction, committed, failed })
+    }
+
+    async fn commitment_told(&mut self, transaction: TransactionUid) {
+        self.note(format!("told {transaction}"));
+    }
+
     async fn close(self) {}
 }
 
@@ -72,8 +106,8 @@ fn context(
     }
 }
 
-/// A peer with context 1 for verification and 3 for storage in a private syntax.
-fn a_peer(diary: Diary) -> (DuplexStream, tokio::task::JoinHandle<Result<Ending, WireError>>) {
+/// A peer with context 1 for verification, 3 for storage and 5 for commitment.
+pub(crate) fn a_peer(diary: Diary) -> (DuplexStream, tokio::task::JoinHandle<Result<Ending, WireError>>) {
     a_peer_with(diary, PeerRules::default())
 }
 
@@ -87,15 +121,24 @@ fn a_peer_with(
         let contexts = HashMap::from([
             (1, context(Service::Verification, crate::services::VERIFICATION, &syntax)),
             (3, context(Service::Storage, CT, &syntax)),
+            (5, context(Service::StorageCommitment, STORAGE_COMMITMENT, &syntax)),
         ]);
         let mut wire = Wire::at(ours, TIMERS, Role::Acceptor, State::Sta6);
-        let mut diary = diary;
-        serve(&mut wire, &contexts, &rules, &mut diary, &mut Tally::default()).await
+        let info = AssociationInfo {
+            id: 1,
+            calling_ae: "PACS".parse().unwrap(),
+            called_ae: "BEELDBOX".parse().unwrap(),
+            peer_address: ([127, 0, 0, 1], 1).into(),
+            transport: crate::policy::Transport::Plain,
+            implementation: None,
+        };
+        let terms = Terms { contexts: &contexts, rules: &rules, info: &info, peer_limit: 1024 };
+        serve(&mut wire, terms, &diary, &mut diary.clone(), &mut Tally::default()).await
     });
     (theirs, serving)
 }
 
-fn pdvs(context: u8, control: u8, bytes: &[u8], size: usize) -> Vec<u8> {
+pub(crate) fn pdvs(context: u8, control: u8, bytes: &[u8], size: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let count = bytes.chunks(size).len();
     for (index, part) in bytes.chunks(size).enumerate() {
@@ -112,7 +155,7 @@ fn a_store(message_id: u16, instance: &str, data: &[u8], size: usize) -> Vec<u8>
     [pdvs(3, 1, &command, size), pdvs(3, 0, data, size)].concat()
 }
 
-async fn response(peer: &mut DuplexStream) -> Command {
+pub(crate) async fn response(peer: &mut DuplexStream) -> Command {
     let mut header = [0; 12];
     peer.read_exact(&mut header).await.unwrap();
     let length = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) - 2;
@@ -121,11 +164,11 @@ async fn response(peer: &mut DuplexStream) -> Command {
     Command::parse(command.into()).unwrap()
 }
 
-async fn status(peer: &mut DuplexStream) -> DimseStatus {
+pub(crate) async fn status(peer: &mut DuplexStream) -> DimseStatus {
     response(peer).await.status().unwrap()
 }
 
-async fn release(mut peer: DuplexStream) {
+pub(crate) async fn release(mut peer: DuplexStream) {
     peer.write_all(&crate::pdu::RELEASE_REQUEST).await.unwrap();
     let mut reply = [0; 10];
     peer.read_exact(&mut reply).await.unwrap();

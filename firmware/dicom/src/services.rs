@@ -1,13 +1,16 @@
 //! Which abstract syntax stands for which service, and which roles a requestor may take in it.
 //!
 //! The one table to extend for a new service: a line in [`Service`], its abstract syntaxes in [`service_of`], its roles in
-//! [`Service::roles`], and what happens to its messages in `receive`.
+//! [`Service::roles`], its transfer syntaxes in [`Service::takes`], and what happens to its messages in `receive`.
 
 use std::collections::HashMap;
 
+use beeldbox_protocol::ident::TransferSyntaxUid;
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 
+use crate::commitment::STORAGE_COMMITMENT;
+use crate::data_set::encoding_of;
 use crate::policy::StoragePolicy;
 
 /// Verification SOP class (PS3.4 annex A).
@@ -24,6 +27,7 @@ const STORAGE_ROOT: &str = "1.2.840.10008.5.1.4.1.1.";
 pub(crate) enum Service {
     Verification,
     Storage,
+    StorageCommitment,
 }
 
 /// Roles of the requestor in a presentation context (PS3.7 annex D.3.3.4). Without role selection it is SCU.
@@ -48,6 +52,17 @@ impl Service {
     pub(crate) fn roles(self) -> Roles {
         match self {
             Service::Verification | Service::Storage => Roles::DEFAULT,
+            // SCU: it asks us. SCP: it reports on what we have asked (PS3.4 annex J.3.3).
+            Service::StorageCommitment => Roles { scu: true, scp: true },
+        }
+    }
+
+    /// Whether messages of this service can be taken in a transfer syntax. Stored data sets are not read, those of other
+    /// services are.
+    pub(crate) fn takes(self, transfer_syntax: &TransferSyntaxUid) -> bool {
+        match self {
+            Service::Verification | Service::Storage => true,
+            Service::StorageCommitment => encoding_of(transfer_syntax.as_str()).is_some(),
         }
     }
 }
@@ -61,6 +76,9 @@ pub(crate) fn service_of(
 ) -> Option<Service> {
     if abstract_syntax == VERIFICATION {
         return Some(Service::Verification);
+    }
+    if abstract_syntax == STORAGE_COMMITMENT {
+        return Some(Service::StorageCommitment);
     }
     // Every storage class is called "… Storage", with "- Trial" or "(Retired)" behind it, or "SOP Class".
     let known = StandardSopClassDictionary.by_uid(abstract_syntax).map(|known| {
@@ -109,7 +127,7 @@ mod tests {
             assert_eq!(of(storage, &StoragePolicy::Any), Some(Service::Storage), "{storage}");
         }
         for other in [
-            "1.2.840.10008.1.20.1",
+            "1.2.840.10008.1.20.2",
             "1.2.840.10008.1.3.10",
             "1.2.840.10008.3.1.2.3.3",
             "1.2.840.10008.5.1.1.9",
@@ -123,6 +141,7 @@ mod tests {
             assert_eq!(of(other, &StoragePolicy::Any), None, "{other}");
         }
         assert_eq!(of(VERIFICATION, &StoragePolicy::Any), Some(Service::Verification));
+        assert_eq!(of(STORAGE_COMMITMENT, &StoragePolicy::Any), Some(Service::StorageCommitment));
     }
 
     #[test]

@@ -26,14 +26,28 @@ pub enum StatusFamily {
 impl DimseStatus {
     /// Done.
     pub const SUCCESS: Self = Self(0x0000);
+    /// Processing failure (PS3.7 annex C).
+    pub const PROCESSING_FAILURE: Self = Self(0x0110);
     /// Duplicate SOP instance (PS3.7 annex C.5.7).
     pub const DUPLICATE: Self = Self(0x0111);
+    /// No such SOP instance (PS3.7 annex C).
+    pub const NO_SUCH_INSTANCE: Self = Self(0x0112);
+    /// No such event type (PS3.7 annex C).
+    pub const NO_SUCH_EVENT: Self = Self(0x0113);
+    /// Invalid argument value (PS3.7 annex C).
+    pub const INVALID_ARGUMENT: Self = Self(0x0115);
+    /// Class and instance conflict (PS3.7 annex C).
+    pub const CLASS_INSTANCE_CONFLICT: Self = Self(0x0119);
     /// SOP class not supported (PS3.7 annex C.5.8).
     pub const SOP_CLASS_NOT_SUPPORTED: Self = Self(0x0122);
+    /// No such action (PS3.7 annex C).
+    pub const NO_SUCH_ACTION: Self = Self(0x0123);
     /// Refused: not authorized (PS3.7 annex C.5.3).
     pub const NOT_AUTHORIZED: Self = Self(0x0124);
     /// Unrecognized operation (PS3.7 annex C.5.16).
     pub const UNRECOGNIZED_OPERATION: Self = Self(0x0211);
+    /// Resource limitation (PS3.7 annex C): the sender may try again later, or with less.
+    pub const RESOURCE_LIMITATION: Self = Self(0x0213);
     /// Refused: out of resources (PS3.4 annex B.2.3). The sender may try again later.
     pub const OUT_OF_RESOURCES: Self = Self(0xA700);
     /// Data set does not match SOP class (PS3.4 annex B.2.3).

@@ -57,6 +57,13 @@ pub(crate) fn walk(data: &[u8], encoding: Encoding, onlooker: &mut impl Onlooker
     }
 }
 
+/// Walks over a data set that is complete, to its end exactly. What ends inside an element is an error.
+pub(crate) fn walk_whole(data: &[u8], encoding: Encoding, onlooker: &mut impl Onlooker) -> Result<(), End> {
+    let mut walk = Walk { data, at: 0, path: Vec::new(), onlooker };
+    walk.elements(encoding, Until::Bytes(data.len()))?;
+    if walk.at == data.len() { Ok(()) } else { Err(End::Broken) }
+}
+
 struct Walk<'a, O> {
     data: &'a [u8],
     at: usize,

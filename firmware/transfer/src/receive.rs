@@ -11,10 +11,13 @@
 use std::sync::Arc;
 
 use beeldbox_custody::{DurablyStored, IntakeError, IntakeSession, IntakeSource};
-use beeldbox_dicom::{AssociationInfo, DimseStatus, InstanceHeader, Intake, IntakeAssociation, Refusal};
+use beeldbox_dicom::{
+    AssociationInfo, CommitmentRequest, CommitmentResult, DimseStatus, InstanceHeader, Intake,
+    IntakeAssociation, Refusal,
+};
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
-use beeldbox_protocol::ident::AeTitle;
+use beeldbox_protocol::ident::{AeTitle, TransactionUid};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
@@ -64,7 +67,18 @@ impl Intake for CustodyIntake {
             }
         }
     }
+
+    async fn commitment_result(
+        &self,
+        _info: &AssociationInfo,
+        _result: CommitmentResult,
+    ) -> Result<(), Refusal> {
+        Err(NO_COMMITMENT)
+    }
 }
+
+const NO_COMMITMENT: Refusal =
+    Refusal { status: DimseStatus::PROCESSING_FAILURE, comment: "not supported yet" };
 
 /// One association's way into custody.
 pub struct CustodyAssociation {
@@ -111,6 +125,12 @@ impl IntakeAssociation for CustodyAssociation {
             warn!("the writer of an association ended before it");
         }
     }
+
+    async fn commit(&mut self, _request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        Err(NO_COMMITMENT)
+    }
+
+    async fn commitment_told(&mut self, _transaction: TransactionUid) {}
 
     /// Dropping the sender ends the thread, which closes the packs.
     async fn close(self) {}

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use beeldbox_dicom::{
-    AssociationInfo, DimseStatus, IdentityMismatch, InstanceHeader, Intake, IntakeAssociation, NodePolicy,
-    PeerRules, Refusal, listen,
+    AssociationInfo, CommitmentRequest, CommitmentResult, DimseStatus, IdentityMismatch, InstanceHeader,
+    Intake, IntakeAssociation, NodePolicy, PeerRules, Refusal, listen,
 };
-use beeldbox_protocol::ident::{AeTitle, Digest, RunningDigest, SopInstanceUid, TransferSyntaxUid};
+use beeldbox_protocol::ident::{
+    AeTitle, Digest, RunningDigest, SopInstanceUid, TransactionUid, TransferSyntaxUid,
+};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -123,6 +125,15 @@ impl Intake for ShelfIntake {
     async fn open(&self, info: &AssociationInfo) -> Result<ShelfAssociation, Refusal> {
         Ok(ShelfAssociation { shelf: Arc::clone(&self.0), info: info.clone(), writing: None })
     }
+
+    /// This PACS never asks anybody.
+    async fn commitment_result(
+        &self,
+        _info: &AssociationInfo,
+        _result: CommitmentResult,
+    ) -> Result<(), Refusal> {
+        Err(Refusal { status: DimseStatus::PROCESSING_FAILURE, comment: "nothing was asked" })
+    }
 }
 
 struct ShelfAssociation {
@@ -193,6 +204,19 @@ impl IntakeAssociation for ShelfAssociation {
             let _ = tokio::fs::remove_file(&writing.part).await;
         }
     }
+
+    /// Keeps what is on the shelf.
+    async fn commit(&mut self, request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        let received = self.shelf.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let (committed, absent): (Vec<_>, Vec<_>) = request
+            .items
+            .into_iter()
+            .partition(|item| received.iter().any(|instance| instance.sop_instance == item.sop_instance));
+        let failed = absent.into_iter().map(|item| (item, DimseStatus::NO_SUCH_INSTANCE.0)).collect();
+        Ok(CommitmentResult { transaction: request.transaction, committed, failed })
+    }
+
+    async fn commitment_told(&mut self, _transaction: TransactionUid) {}
 
     async fn close(self) {}
 }
