@@ -20,7 +20,7 @@ pub fn acceptor(settings: &Settings) -> Result<Option<Arc<rustls::ServerConfig>>
     };
     let pinned = settings.dicom.peers.iter().filter_map(|peer| match &peer.allowed.transport {
         TransportPolicy::MutualTls { thumbprints } => Some(thumbprints.clone()),
-        TransportPolicy::Plain | TransportPolicy::Tls => None,
+        TransportPolicy::Any | TransportPolicy::Tls => None,
     });
     let trust = trust.and_pinned(pinned.flatten());
     let config = server_config(identity(&settings.credentials)?, &trust).context("DICOM TLS")?;

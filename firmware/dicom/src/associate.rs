@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beeldbox_protocol::ident::{AeTitle, SopClassUid, TransferSyntaxUid};
-use dicom_ul::pdu::{AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason};
+use dicom_ul::pdu::{
+    AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,6 +19,7 @@ use crate::negotiate::{APPLICATION_CONTEXT, LEAST_PDU_LENGTH, own_user_variables
 use crate::patience::{Timers, Wait};
 use crate::pdu::{self, Incoming, WireError};
 use crate::peer_stream::PeerStream;
+use crate::services::Roles;
 use crate::tls::ClientTls;
 use crate::wire::Wire;
 
@@ -110,6 +113,8 @@ pub enum AssociateError {
 pub(crate) struct Requested<S> {
     pub(crate) wire: Wire<S>,
     pub(crate) contexts: HashMap<(SopClassUid, TransferSyntaxUid), u8>,
+    /// What the peer says of our roles.
+    pub(crate) granted: HashMap<String, Roles>,
     /// Largest P-DATA PDU the peer takes; 0 is no limit.
     pub(crate) peer_limit: u32,
     pub(crate) limits: AssociationLimits,
@@ -143,6 +148,21 @@ pub(crate) async fn request<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    request_with(stream, called, calling, contexts, Vec::new(), limits).await
+}
+
+/// The same with more user information: role selection.
+pub(crate) async fn request_with<S>(
+    stream: S,
+    called: &AeTitle,
+    calling: &AeTitle,
+    contexts: &[(SopClassUid, TransferSyntaxUid)],
+    user_items: Vec<UserVariableItem>,
+    limits: AssociationLimits,
+) -> Result<Requested<S>, AssociateError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     if contexts.len() > MOST_CONTEXTS {
         return Err(AssociateError::TooManyContexts { count: contexts.len() });
     }
@@ -161,7 +181,7 @@ where
                 transfer_syntaxes: vec![syntax.to_string()],
             })
             .collect(),
-        user_variables: own_user_variables(),
+        user_variables: [own_user_variables(), user_items].concat(),
     });
     let AssociationLimits { artim, progress, response, .. } = limits;
     let timers = Timers { artim, idle: artim, progress, response, least_rate: 0 };
@@ -203,7 +223,7 @@ where
     };
     let contexts =
         numbered.iter().filter(|(id, _)| accepted(*id)).map(|(id, pair)| ((*pair).clone(), *id)).collect();
-    Ok(Requested { wire, contexts, peer_limit: limit, limits })
+    Ok(Requested { wire, contexts, granted: granted(&accept.user_variables), peer_limit: limit, limits })
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Requested<S> {
@@ -216,6 +236,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Requested<S> {
         }
         ended
     }
+}
+
+/// Roles that the peer lets us have, by abstract syntax (PS3.7 annex D.3.3.4).
+fn granted(user_variables: &[UserVariableItem]) -> HashMap<String, Roles> {
+    user_variables
+        .iter()
+        .filter_map(|item| match item {
+            UserVariableItem::ScuScpRoleSelectionSubItem(uid, roles) => {
+                Some((uid.clone(), Roles { scu: roles.scu, scp: roles.scp }))
+            }
+            UserVariableItem::Unknown(..)
+            | UserVariableItem::MaxLength(_)
+            | UserVariableItem::ImplementationClassUID(_)
+            | UserVariableItem::ImplementationVersionName(_)
+            | UserVariableItem::SopClassExtendedNegotiationSubItem(..)
+            | UserVariableItem::UserIdentityItem(_) => None,
+        })
+        .collect()
 }
 
 /// PS3.8 §9.3.4, in words.

@@ -17,6 +17,8 @@
 
 // Places and waiting room: who is kept out when there are too many.
 mod admission;
+// Storage commitment on associations of ours: reporting, asking.
+mod ask_commitment;
 // Opening associations: what requestors share.
 mod associate;
 // Text by its character set, ISO 2022 included.
@@ -27,6 +29,8 @@ mod commit;
 mod commitment;
 // One connection, from accept to close.
 mod connection;
+// Messages on associations of ours.
+mod conversation;
 // Writing small data sets.
 mod data_set;
 // Storage SCU.
@@ -80,8 +84,10 @@ mod walk;
 // One end of an association.
 mod wire;
 
+pub use ask_commitment::{CommitmentError, report_commitment, request_commitment};
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
 pub use commitment::{CommitmentRequest, CommitmentResult, ReferencedInstance};
+pub use conversation::ConversationError;
 pub use deliver::{
     OutgoingInstance, OutgoingSource, SourceError, StoreAssociation, StoreError, StoreOutcome, associate,
     associate_over,

@@ -127,7 +127,7 @@ pub struct AllowedPeer {
 }
 
 impl AllowedPeer {
-    /// This title, from anywhere, plain, with the default rules.
+    /// This title, from anywhere, on either port, with the default rules.
     pub fn new(ae_title: AeTitle) -> Self {
         AllowedPeer {
             ae_title,
@@ -177,7 +177,7 @@ pub enum IdentityMismatch {
 pub enum TransportPolicy {
     /// Either port.
     #[default]
-    Plain,
+    Any,
     /// The TLS port, with or without a certificate of its own.
     Tls,
     /// The TLS port, with a certificate.
@@ -190,7 +190,7 @@ pub enum TransportPolicy {
 impl TransportPolicy {
     fn admits(&self, transport: &Transport) -> Result<(), Reject> {
         match (self, transport) {
-            (TransportPolicy::Plain, _) | (TransportPolicy::Tls, Transport::Tls { .. }) => Ok(()),
+            (TransportPolicy::Any, _) | (TransportPolicy::Tls, Transport::Tls { .. }) => Ok(()),
             (TransportPolicy::Tls | TransportPolicy::MutualTls { .. }, Transport::Plain) => {
                 Err(Reject::NeedsTls)
             }

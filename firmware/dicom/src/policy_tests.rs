@@ -46,12 +46,12 @@ fn each_binding_refuses_for_its_own_reason() {
     };
     let mut policy = NodePolicy::new("BEELDBOX".parse().unwrap());
     policy.allowed_peers = vec![
-        peer("PLAIN", None, TransportPolicy::Plain),
-        peer("PLACED", Some("10.1.0.0/16"), TransportPolicy::Plain),
+        peer("PLAIN", None, TransportPolicy::Any),
+        peer("PLACED", Some("10.1.0.0/16"), TransportPolicy::Any),
         peer("TLS", None, TransportPolicy::Tls),
         peer("ROOTS", None, mutual(&[])),
         peer("PINNED", None, mutual(&["old", "new"])),
-        peer("TWICE", Some("10.1.0.1"), TransportPolicy::Plain),
+        peer("TWICE", Some("10.1.0.1"), TransportPolicy::Any),
         peer("TWICE", Some("10.2.0.1"), TransportPolicy::Tls),
     ];
     let bare = Transport::Tls { certificate: None };

@@ -1,7 +1,8 @@
 //! DICOM TLS: who we are, whom we believe, in both directions.
 //!
-//! The profile is the Non-Downgrading BCP 195 TLS Profile (PS3.15 annex B.10 to B.12 as they followed each other): TLS
-//! 1.3 or 1.2 with forward secrecy and authenticated encryption, nothing older, no fallback to plain on the same port.
+//! The profile is the BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 annex B.12, successor of the
+//! Non-Downgrading profile of B.10): TLS 1.3 or 1.2 with forward secrecy and authenticated encryption, nothing older, no
+//! fallback to plain on the same port.
 //!
 //! A certificate is believed when it chains to one of the given roots, or when its thumbprint is pinned: hospitals have
 //! modalities with certificates of their own making. As acceptor we ask for a certificate and let the policy of each peer

@@ -80,7 +80,7 @@ async fn each_peer_must_come_as_its_policy_says() {
     let clients = TlsTrust::pinned(vec![theirs.thumbprint, others.thumbprint]);
     let bound = TransportPolicy::MutualTls { thumbprints: vec![theirs.thumbprint] };
     let peers =
-        vec![peer("OPEN", TransportPolicy::Plain), peer("TLS", TransportPolicy::Tls), peer("BOUND", bound)];
+        vec![peer("OPEN", TransportPolicy::Any), peer("TLS", TransportPolicy::Tls), peer("BOUND", bound)];
     let node = a_node(&ours, &clients, peers).await;
     let with = |identity: Option<&SelfMade>| {
         let trust = TlsTrust::pinned(vec![ours.thumbprint]);
@@ -102,7 +102,7 @@ async fn each_peer_must_come_as_its_policy_says() {
 #[tokio::test]
 async fn a_peer_with_another_certificate_is_not_sent_anything() {
     let (ours, others) = (SelfMade::new(), SelfMade::new());
-    let node = a_node(&ours, &TlsTrust::default(), vec![peer("CT1", TransportPolicy::Plain)]).await;
+    let node = a_node(&ours, &TlsTrust::default(), vec![peer("CT1", TransportPolicy::Any)]).await;
     // Its root, but another name.
     let by_root = TlsTrust::roots_from_pem(ours.pem.as_bytes()).unwrap();
     call(&node, "CT1", Some(ClientTls::new(&by_root, "box.example", None).unwrap())).await.unwrap();

@@ -126,7 +126,7 @@ impl Checker<'_> {
         let ae_title: AeTitle = self.parse(&key("ae_title"), &peer.ae_title)?;
         let address = peer.address.as_ref().map(|text| self.parse(&key("address"), text)).transpose()?;
         let transport = self.transport(&key("certificates"), peer)?;
-        if transport != TransportPolicy::Plain && dicom.tls.is_none() {
+        if transport != TransportPolicy::Any && dicom.tls.is_none() {
             return Err(self.refuse(&key("transport"), "asks for TLS, but there is no [dicom.tls]"));
         }
         if peer.max_associations.is_some_and(|most| !(1..=dicom.max_associations).contains(&most)) {
@@ -167,7 +167,7 @@ impl Checker<'_> {
             fragment::Transport::Any | fragment::Transport::Tls if !thumbprints.is_empty() => {
                 Err(self.refuse(key, "are compared only where transport is \"mutual-tls\""))
             }
-            fragment::Transport::Any => Ok(TransportPolicy::Plain),
+            fragment::Transport::Any => Ok(TransportPolicy::Any),
             fragment::Transport::Tls => Ok(TransportPolicy::Tls),
         }
     }
