@@ -16,6 +16,10 @@ const NO_DATA_SET: u16 = 0x0101;
 
 pub(crate) const C_STORE_RQ: u16 = 0x0001;
 pub(crate) const C_STORE_RSP: u16 = 0x8001;
+pub(crate) const C_FIND_RQ: u16 = 0x0020;
+pub(crate) const C_FIND_RSP: u16 = 0x8020;
+pub(crate) const C_MOVE_RQ: u16 = 0x0021;
+pub(crate) const C_MOVE_RSP: u16 = 0x8021;
 pub(crate) const C_ECHO_RQ: u16 = 0x0030;
 pub(crate) const C_ECHO_RSP: u16 = 0x8030;
 pub(crate) const C_CANCEL_RQ: u16 = 0x0FFF;
@@ -29,6 +33,7 @@ const REQUESTED_SOP_CLASS: u16 = 0x0003;
 const COMMAND_FIELD: u16 = 0x0100;
 const MESSAGE_ID: u16 = 0x0110;
 const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+const MOVE_DESTINATION: u16 = 0x0600;
 const PRIORITY: u16 = 0x0700;
 const DATA_SET_TYPE: u16 = 0x0800;
 const STATUS: u16 = 0x0900;
@@ -37,6 +42,10 @@ const AFFECTED_SOP_INSTANCE: u16 = 0x1000;
 const REQUESTED_SOP_INSTANCE: u16 = 0x1001;
 const EVENT_TYPE: u16 = 0x1002;
 const ACTION_TYPE: u16 = 0x1008;
+const REMAINING: u16 = 0x1020;
+const COMPLETED: u16 = 0x1021;
+const FAILED: u16 = 0x1022;
+const WARNING: u16 = 0x1023;
 const MOVE_ORIGINATOR: u16 = 0x1030;
 const MOVE_ORIGINATOR_MESSAGE_ID: u16 = 0x1031;
 
@@ -135,6 +144,11 @@ impl Command {
         Some((title, self.number(MOVE_ORIGINATOR_MESSAGE_ID)?))
     }
 
+    /// Numbers of remaining, completed, failed and warning sub-operations (0000,1020 to 0000,1023).
+    pub(crate) fn sub_operations(&self) -> [Option<u16>; 4] {
+        [REMAINING, COMPLETED, FAILED, WARNING].map(|element| self.number(element))
+    }
+
     fn value(&self, element: u16) -> Option<&Bytes> {
         self.elements.iter().find(|(found, _)| *found == element).map(|(_, value)| value)
     }
@@ -209,6 +223,38 @@ pub(crate) fn echo_request(message_id: u16) -> Vec<u8> {
         .text(AFFECTED_SOP_CLASS, crate::services::VERIFICATION, 0)
         .number(COMMAND_FIELD, C_ECHO_RQ)
         .number(MESSAGE_ID, message_id)
+        .number(DATA_SET_TYPE, NO_DATA_SET)
+        .finish()
+}
+
+/// C-FIND-RQ (PS3.7 §9.3.2.1), medium priority, with an identifier.
+pub(crate) fn find_request(message_id: u16, class: &str) -> Vec<u8> {
+    CommandWriter::new()
+        .text(AFFECTED_SOP_CLASS, class, 0)
+        .number(COMMAND_FIELD, C_FIND_RQ)
+        .number(MESSAGE_ID, message_id)
+        .number(PRIORITY, 0)
+        .number(DATA_SET_TYPE, 0x0001)
+        .finish()
+}
+
+/// C-MOVE-RQ (PS3.7 §9.3.4.1), medium priority, with an identifier.
+pub(crate) fn move_request(message_id: u16, class: &str, destination: &AeTitle) -> Vec<u8> {
+    CommandWriter::new()
+        .text(AFFECTED_SOP_CLASS, class, 0)
+        .number(COMMAND_FIELD, C_MOVE_RQ)
+        .number(MESSAGE_ID, message_id)
+        .text(MOVE_DESTINATION, destination.as_str(), b' ')
+        .number(PRIORITY, 0)
+        .number(DATA_SET_TYPE, 0x0001)
+        .finish()
+}
+
+/// C-CANCEL-RQ (PS3.7 §9.3.2.3).
+pub(crate) fn cancel_request(message_id: u16) -> Vec<u8> {
+    CommandWriter::new()
+        .number(COMMAND_FIELD, C_CANCEL_RQ)
+        .number(MESSAGE_ID_RESPONDED_TO, message_id)
         .number(DATA_SET_TYPE, NO_DATA_SET)
         .finish()
 }

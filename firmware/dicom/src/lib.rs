@@ -39,12 +39,16 @@ mod deliver;
 mod dimse;
 // Verification SCU.
 mod echo;
+// Query SCU: C-FIND, and counting.
+mod find;
 // A taker that takes everything, for tests.
 #[cfg(any(test, fuzzing))]
 mod fixtures;
 // Doors for the fuzz targets; not in any other build.
 #[cfg(fuzzing)]
 pub mod fuzzing;
+// Reading the answers of an archive.
+mod found;
 // What else speaks to a DICOM port.
 mod greeting;
 // From bytes to PDUs and pieces of data.
@@ -67,6 +71,8 @@ mod pdu;
 mod peer_stream;
 // What is accepted, and from whom.
 mod policy;
+// Questions to an archive.
+mod query;
 // Storage SCP and verification SCP.
 mod receive;
 // Services by abstract syntax.
@@ -93,6 +99,7 @@ pub use deliver::{
     associate_over,
 };
 pub use echo::{EchoError, echo, echo_over};
+pub use find::{count_instances, find};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
@@ -103,6 +110,7 @@ pub use policy::{
     AllowedPeer, CertificateThumbprint, IdentityMismatch, Network, NetworkError, NodePolicy, PeerRules,
     StoragePolicy, ThumbprintError, Transport, TransportPolicy,
 };
+pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
 pub use status::{DimseStatus, StatusFamily};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 

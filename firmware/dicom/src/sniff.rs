@@ -12,6 +12,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 
 use crate::character_set::CharacterSets;
+use crate::data_set::EXPLICIT_VR_BIG_ENDIAN;
 use crate::walk::{Encoding, End, Onlooker, walk};
 
 /// Bytes after which we stop looking.
@@ -22,8 +23,6 @@ const LONGEST_VALUE: usize = 4096;
 const STOP_AT: Tag = Tag(0x0028, 0x0000);
 /// Root of the transfer syntaxes that DICOM itself has named.
 const DICOM_ROOT: &str = "1.2.840.10008.";
-/// Explicit VR Big Endian, retired; the dictionary no longer names it.
-const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 /// GE's private syntax: Implicit VR Little Endian with pixels in big endian.
 const GE_PRIVATE: &str = "1.2.840.113619.5.2";
 /// Marks of the issuer of citizen service numbers: its assigning authority name and its OID.
@@ -88,7 +87,8 @@ struct Identifier {
     from_bsn_issuer: bool,
 }
 
-fn read(data: &[u8], encoding: Encoding) -> (Sniffed, bool) {
+/// Reads what can be read in this encoding. The flag says that more bytes would bring nothing.
+pub(crate) fn read(data: &[u8], encoding: Encoding) -> (Sniffed, bool) {
     let mut sight = Sight::default();
     let end = walk(data, encoding, &mut sight);
     sight.root_bsn();

@@ -1,0 +1,257 @@
+//! Query SCU: studies, series and instances of an archive, and how many instances a study has there.
+//!
+//! ```text
+//! C-FIND-RQ ─▶ pending, pending, … ─▶ [enough: C-CANCEL-RQ ─▶ what is still under way] ─▶ final ─▶ release
+//! ```
+//!
+//! An answer is kept only if it is wanted, and each is bounded, so the memory of a query is what the caller asked for. PS3.4
+//! annex C.4.1, PS3.7 §9.1.2.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use beeldbox_protocol::ident::{AeTitle, SeriesInstanceUid, StudyInstanceUid};
+use dicom_dictionary_std::uids;
+
+use crate::ask_commitment::{pairs, readable};
+use crate::associate::{AssociationLimits, PeerNode, Requested, connect, request};
+use crate::conversation::{ConversationError, is_response};
+use crate::dimse;
+use crate::found::LONGEST_IDENTIFIER;
+use crate::pdu::WireError;
+use crate::peer_stream::PeerStream;
+use crate::query::{Found, Query, QueryError, QueryLevel};
+use crate::status::StatusFamily;
+use crate::walk::Encoding;
+
+/// Answers that may still be under way when we have cancelled. An archive that goes on beyond them does not know C-CANCEL.
+const STRAGGLERS: usize = 1_000;
+/// Most answers to one request that are only counted.
+const MOST_COUNTED: usize = 1_000_000;
+/// Most series of a study that are counted one by one.
+const MOST_SERIES: usize = 10_000;
+/// The timers of counting: somebody waits for the number.
+const COUNTING: AssociationLimits = AssociationLimits {
+    connect: Duration::from_secs(10),
+    artim: Duration::from_secs(10),
+    progress: Duration::from_secs(10),
+    response: Duration::from_secs(10),
+};
+/// All of counting, over however many requests.
+const COUNTING_IN_ALL: Duration = Duration::from_secs(120);
+
+/// Asks an archive, and returns at most [`Query::most`] answers.
+///
+/// # Errors
+/// The step that failed. Answers that came before are dropped: a list cut short is not shown as a list.
+pub async fn find(
+    node: &PeerNode,
+    calling: &AeTitle,
+    query: &Query,
+    limits: AssociationLimits,
+) -> Result<Vec<Found>, QueryError> {
+    // What cannot be sent needs no association.
+    query.identifier(Encoding::ImplicitLittle)?;
+    let mut asking = Asking::open(node, calling, limits).await?;
+    let mut answers = Vec::new();
+    let asked = asking
+        .each(query, |found| {
+            if answers.len() < query.most {
+                answers.push(found);
+            }
+            if answers.len() < query.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await;
+    asking.end(asked.as_ref().copied()).await;
+    asked?;
+    Ok(answers)
+}
+
+/// How many instances of this study the archive has: by its own count (0020,1208), else by counting series and instances.
+/// `None` if it does not say. A study that it does not know has 0. Waits at most 10 s for each answer, 2 min in all.
+///
+/// # Errors
+/// The step that failed.
+pub async fn count_instances(
+    node: &PeerNode,
+    calling: &AeTitle,
+    study: &StudyInstanceUid,
+) -> Result<Option<u32>, QueryError> {
+    let counting = async {
+        let mut asking = Asking::open(node, calling, COUNTING).await?;
+        let counted = asking.count(study).await;
+        asking.end(counted.as_ref().map(|_| Ended::InOrder)).await;
+        counted
+    };
+    tokio::time::timeout(COUNTING_IN_ALL, counting)
+        .await
+        .unwrap_or(Err(ConversationError::Wire(WireError::Silent).into()))
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// With its final response.
+    InOrder,
+    /// We have enough, and the peer does not stop: only A-ABORT is left.
+    Overrun,
+}
+
+/// An association for queries.
+struct Asking {
+    open: Requested<PeerStream>,
+    context: u8,
+    encoding: Encoding,
+    last_message: u16,
+}
+
+impl Asking {
+    async fn open(node: &PeerNode, calling: &AeTitle, limits: AssociationLimits) -> Result<Self, QueryError> {
+        let stream = connect(node, &limits).await?;
+        let pairs = pairs(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND);
+        let open = request(stream, &node.ae_title, calling, &pairs, limits).await?;
+        let Some((context, encoding)) = readable(&open, &pairs) else {
+            open.wire.abort().await;
+            return Err(QueryError::NotOffered { service: "study root queries (C-FIND)" });
+        };
+        Ok(Asking { open, context, encoding, last_message: 0 })
+    }
+
+    async fn end(self, asked: Result<Ended, &QueryError>) {
+        match asked {
+            Ok(Ended::InOrder) | Err(QueryError::Refused { .. }) => self.open.end(None).await,
+            Err(QueryError::Conversation(error)) => self.open.end(Some(error)).await,
+            Ok(Ended::Overrun)
+            | Err(
+                QueryError::Key { .. }
+                | QueryError::Associate(_)
+                | QueryError::NotOffered { .. }
+                | QueryError::UnknownDestination
+                | QueryError::Identifier,
+            ) => self.open.wire.abort().await,
+        }
+    }
+
+    /// One C-FIND: every answer goes to `take`, until it has enough.
+    async fn each(
+        &mut self,
+        query: &Query,
+        mut take: impl FnMut(Found) -> ControlFlow<()>,
+    ) -> Result<Ended, QueryError> {
+        let identifier = query.identifier(self.encoding)?;
+        let message_id = self.last_message.wrapping_add(1);
+        self.last_message = message_id;
+        let class = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
+        let command = dimse::find_request(message_id, class);
+        self.open.say(self.context, &command, Some(identifier)).await?;
+        let mut cancelled = false;
+        let mut left = MOST_COUNTED;
+        loop {
+            let message = match self.open.hear(self.context, LONGEST_IDENTIFIER).await {
+                Err(ConversationError::Wire(WireError::Silent)) if cancelled => return Ok(Ended::Overrun),
+                other => other?,
+            };
+            is_response(&message.command, dimse::C_FIND_RSP, message_id)?;
+            let status = message
+                .command
+                .status()
+                .ok_or(ConversationError::Wire(WireError::Malformed("a response without a status")))?;
+            match status.family() {
+                StatusFamily::Pending => {}
+                StatusFamily::Success | StatusFamily::Warning => return Ok(Ended::InOrder),
+                StatusFamily::Cancel if cancelled => return Ok(Ended::InOrder),
+                StatusFamily::Cancel | StatusFamily::Failure => {
+                    return Err(QueryError::Refused { status, comment: message.command.error_comment() });
+                }
+            }
+            if left == 0 {
+                return if cancelled {
+                    Ok(Ended::Overrun)
+                } else {
+                    Err(ConversationError::Flood { count: MOST_COUNTED }.into())
+                };
+            }
+            left -= 1;
+            if cancelled {
+                continue;
+            }
+            let found = Found::read(&message.data_set, self.encoding).map_err(|_| QueryError::Identifier)?;
+            if take(found).is_break() {
+                self.open.say(self.context, &dimse::cancel_request(message_id), None).await?;
+                (cancelled, left) = (true, STRAGGLERS);
+            }
+        }
+    }
+
+    async fn count(&mut self, study: &StudyInstanceUid) -> Result<Option<u32>, QueryError> {
+        let mut answers = 0_u32;
+        let mut matching: Option<Option<u32>> = None;
+        let query = Query { study: Some(study.clone()), ..Query::new(QueryLevel::Study, 1) };
+        self.in_order(&query, |found| {
+            answers = answers.saturating_add(1);
+            // An archive that does not know the key answers with every study it has.
+            if found.study.as_ref().is_none_or(|found| found == study) && matching.is_none() {
+                matching = Some(found.instance_count);
+            }
+        })
+        .await?;
+        match matching {
+            None => Ok((answers == 0).then_some(0)),
+            Some(Some(count)) => Ok(Some(count)),
+            Some(None) => self.count_by_series(study).await,
+        }
+    }
+
+    async fn count_by_series(&mut self, study: &StudyInstanceUid) -> Result<Option<u32>, QueryError> {
+        let mut known = 0_u32;
+        let mut unknown: Vec<SeriesInstanceUid> = Vec::new();
+        let mut usable = true;
+        let mut any = false;
+        let query = Query { study: Some(study.clone()), ..Query::new(QueryLevel::Series, MOST_SERIES) };
+        self.in_order(&query, |found| {
+            if found.study.as_ref().is_some_and(|found| found != study) {
+                return;
+            }
+            any = true;
+            match (found.instance_count, found.series) {
+                (Some(count), _) => known = known.saturating_add(count),
+                (None, Some(series)) if unknown.len() < MOST_SERIES => unknown.push(series),
+                (None, _) => usable = false,
+            }
+        })
+        .await?;
+        if !any || !usable {
+            return Ok(None);
+        }
+        for series in unknown {
+            let query = Query {
+                study: Some(study.clone()),
+                series: Some(series.clone()),
+                ..Query::new(QueryLevel::Image, MOST_COUNTED)
+            };
+            self.in_order(&query, |found| {
+                if found.series.as_ref().is_none_or(|found| *found == series) {
+                    known = known.saturating_add(1);
+                }
+            })
+            .await?;
+        }
+        Ok(Some(known))
+    }
+
+    /// One C-FIND to its end.
+    async fn in_order(&mut self, query: &Query, mut take: impl FnMut(Found)) -> Result<(), QueryError> {
+        let asked = self
+            .each(query, |found| {
+                take(found);
+                ControlFlow::Continue(())
+            })
+            .await;
+        // Nothing is cancelled here, so there is no other end.
+        asked.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+#[path = "find_tests.rs"]
+mod tests;
