@@ -92,6 +92,8 @@ pub enum AssociateError {
     Rejected {
         /// Whether it may be different later.
         transient: bool,
+        /// Source and Reason/Diag. (PS3.8 Table 9-21).
+        code: (u8, u8),
         /// What the peer says, in the standard's words.
         reason: String,
     },
@@ -193,6 +195,7 @@ where
             wire.close().await;
             return Err(AssociateError::Rejected {
                 transient: result == 2,
+                code: (source, reason),
                 reason: reject_reason(source, reason),
             });
         }

@@ -153,7 +153,7 @@ async fn a_tiny_limit_and_a_rejection_are_named() {
     assert!(matches!(associated(stream).await, Err(AssociateError::TinyPdu { limit: 1000 })));
     let (ours, mut theirs) = duplex(4096);
     theirs.write_all(&[3, 0, 0, 0, 0, 4, 0, 1, 1, 3]).await.unwrap();
-    let Err(AssociateError::Rejected { transient, reason }) = associated(ours).await else {
+    let Err(AssociateError::Rejected { transient, reason, .. }) = associated(ours).await else {
         panic!("not rejected")
     };
     assert_eq!((transient, reason.as_str()), (false, "calling AE title not recognized"));

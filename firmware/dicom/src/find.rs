@@ -254,4 +254,4 @@ impl Asking {
 
 #[cfg(test)]
 #[path = "find_tests.rs"]
-mod tests;
+pub(crate) mod tests;

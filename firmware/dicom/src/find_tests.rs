@@ -45,7 +45,7 @@ async fn pdu(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 
 /// An archive that answers each C-FIND by what the script makes of (how many came before, the identifier asked).
 /// Returns the node and the kinds of PDU that ended its associations.
-async fn an_archive<F>(script: F) -> (PeerNode, tokio::sync::mpsc::UnboundedReceiver<u8>)
+pub(crate) async fn an_archive<F>(script: F) -> (PeerNode, tokio::sync::mpsc::UnboundedReceiver<u8>)
 where
     F: Fn(usize, u16, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
 {

@@ -6,11 +6,15 @@
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::commitment::{CommitmentRequest, CommitmentResult};
 use crate::dimse::Command;
 use crate::fixtures::Nobody;
+use crate::found::failed_instances;
 use crate::listen::accept_over;
 use crate::negotiate::negotiate;
 use crate::policy::{NodePolicy, Transport};
+use crate::query::Found;
+use crate::walk::Encoding;
 use crate::{pdu, sniff};
 
 /// Transfer syntaxes that [`data_set_header`] chooses from: each VR encoding, deflated, encapsulated, private, unknown.
@@ -90,6 +94,37 @@ pub fn command_set(bytes: &[u8]) {
 pub fn data_set_header(transfer_syntax_selector: u8, bytes: &[u8]) {
     let chosen = usize::from(transfer_syntax_selector) % TRANSFER_SYNTAXES.len();
     let _ = sniff::sniff(bytes, TRANSFER_SYNTAXES[chosen]);
+}
+
+/// What an archive answers to a query or a move: the first byte chooses the encoding, the rest is the identifier.
+pub fn query_response(bytes: &[u8]) {
+    let Some((how, identifier)) = bytes.split_first() else { return };
+    let encoding = encoding(*how);
+    let _ = Found::read(identifier, encoding);
+    let _ = failed_instances(identifier, encoding);
+}
+
+/// A request for commitment, and a report: the first byte chooses the encoding. What can be read must read back the same.
+///
+/// # Panics
+/// If it does not.
+pub fn commitment_request(bytes: &[u8]) {
+    let Some((how, data_set)) = bytes.split_first() else { return };
+    let encoding = encoding(*how);
+    if let Ok(request) = CommitmentRequest::read(data_set, encoding) {
+        assert_eq!(CommitmentRequest::read(&request.write(encoding), encoding), Ok(request));
+    }
+    if let Ok(result) = CommitmentResult::read(data_set, encoding) {
+        assert_eq!(CommitmentResult::read(&result.write(encoding), encoding), Ok(result));
+    }
+}
+
+fn encoding(how: u8) -> Encoding {
+    match how % 3 {
+        0 => Encoding::ImplicitLittle,
+        1 => Encoding::ExplicitLittle,
+        _ => Encoding::ExplicitBig,
+    }
 }
 
 fn policy() -> Option<NodePolicy> {

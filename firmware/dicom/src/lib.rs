@@ -4,7 +4,9 @@
 //!  peer ──▶ listen ──▶ connection ──▶ negotiate ──▶ receive ──▶ (Intake: whoever takes custody)
 //!                          │ TLS, places                │ sniff: who and what, from a bounded prefix
 //!  peer ◀── associate ◀── deliver ◀── (OutgoingSource: whoever has the bytes)
-//!                     ◀── echo
+//!                     ◀── echo, diagnose
+//!                     ◀── find, retrieve ──▶ (answers, bounded)
+//!                     ◀── ask_commitment
 //! ```
 //!
 //! - The memory of an association does not depend on the size of an instance, a PDU, or a declared length.
@@ -35,6 +37,8 @@ mod conversation;
 mod data_set;
 // Storage SCU.
 mod deliver;
+// Verification SCU, step by step.
+mod diagnose;
 // Command sets.
 mod dimse;
 // Verification SCU.
@@ -75,6 +79,8 @@ mod policy;
 mod query;
 // Storage SCP and verification SCP.
 mod receive;
+// Retrieve SCU: C-MOVE.
+mod retrieve;
 // Services by abstract syntax.
 mod services;
 // Reading a few attributes from the beginning of a data set.
@@ -98,6 +104,7 @@ pub use deliver::{
     OutgoingInstance, OutgoingSource, SourceError, StoreAssociation, StoreError, StoreOutcome, associate,
     associate_over,
 };
+pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
 pub use echo::{EchoError, echo, echo_over};
 pub use find::{count_instances, find};
 pub use greeting::Greeting;
@@ -111,6 +118,7 @@ pub use policy::{
     StoragePolicy, ThumbprintError, Transport, TransportPolicy,
 };
 pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
+pub use retrieve::{MoveOutcome, MoveProgress, move_study};
 pub use status::{DimseStatus, StatusFamily};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 

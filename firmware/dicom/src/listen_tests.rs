@@ -41,7 +41,7 @@ async fn a_known_peer_echoes_and_an_unknown_one_is_told_why_not() {
     let (node, _stop, _running) = a_node(4).await;
     echo(&node, &"CT1".parse().unwrap()).await.unwrap();
     let refused = echo(&node, &"CT2".parse().unwrap()).await;
-    let Err(EchoError::Associate(AssociateError::Rejected { transient, reason })) = refused else {
+    let Err(EchoError::Associate(AssociateError::Rejected { transient, reason, .. })) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!((transient, reason.as_str()), (false, "calling AE title not recognized"));
@@ -122,7 +122,7 @@ async fn a_peer_that_takes_all_its_places_leaves_those_of_another() {
         }
     };
     assert_eq!(held.len(), 5);
-    let AssociateError::Rejected { transient, reason } = refused else { panic!("{refused:?}") };
+    let AssociateError::Rejected { transient, reason, .. } = refused else { panic!("{refused:?}") };
     assert_eq!((transient, reason.as_str()), (true, "temporary congestion"));
     echo(&node, &"CT2".parse().unwrap()).await.unwrap();
 }

@@ -69,7 +69,7 @@ async fn call(node: &Node, name: &str, tls: Option<ClientTls>) -> Result<(), Ech
 
 fn rejected(result: Result<(), EchoError>) -> String {
     match result {
-        Err(EchoError::Associate(AssociateError::Rejected { transient: false, reason })) => reason,
+        Err(EchoError::Associate(AssociateError::Rejected { transient: false, reason, .. })) => reason,
         other => panic!("{other:?}"),
     }
 }
