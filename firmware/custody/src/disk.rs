@@ -58,8 +58,8 @@ impl Disk {
         self.dir.join("ledger.sqlite")
     }
 
-    /// Writes the ledger's empty log out to this length with zeros and flushes it, for the reason given in
-    /// [`crate::ahead`]: a commit then overwrites instead of extending the file. To SQLite, zeros behind the valid frames
+    /// Writes the ledger's empty log out to this length with zeros and flushes it: a commit then overwrites instead of
+    /// extending the file, and its flush need not wait for the file system's journal. To SQLite, zeros behind the valid frames
     /// are what old frames are: the rest of an earlier log. Called on the ledger thread only, while the log is empty.
     pub(crate) fn write_log_ahead(&self, len: usize) -> io::Result<()> {
         let log = self.dir.join("ledger.sqlite-wal");
@@ -113,11 +113,6 @@ impl Disk {
         }
         self.remake_ballast(free);
         Ok(())
-    }
-
-    /// Whether this much can be taken without touching the reserve, as far as the file system says.
-    pub(crate) fn has_room_beyond_reserve(&self, more_bytes: u64) -> bool {
-        self.free_bytes().is_ok_and(|free| free >= self.reserve_bytes.saturating_add(more_bytes))
     }
 
     /// Gives the kept room away, so that what must still be written can be.

@@ -103,7 +103,7 @@ impl IntakeSession {
     /// [`IntakeError::OverQuota`] if a pack has to be made and the peer has as much here as it may.
     ///
     /// # Durability
-    /// When this returns, the pack that will hold the instance has a name, a header and a key that survive a power cut.
+    /// When this returns, the pack that will hold the instance has a name and a key that survive a power cut.
     pub fn begin(
         &mut self,
         now: Timestamp,
@@ -155,8 +155,6 @@ impl IntakeSession {
             // If the ledger is in doubt its row may exist after all: then the bytes stay for recovery to judge.
             if !matches!(error, IntakeError::Ledger(_)) {
                 self.drop_tail(&study);
-            } else if let Some(pack) = self.packs.get_mut(&study) {
-                pack.is_doubtful = true;
             }
             self.give_up(&study);
         }
@@ -195,10 +193,7 @@ impl IntakeSession {
         let summary = frame.finish(pack)?;
         pack.flush()?;
         match commit(&self.custody, pack, frame, summary, now)? {
-            Admission::Admitted => {
-                self.custody.ahead().look(&pack.room, pack.committed_len, frame.written);
-                Ok(stored(summary, false))
-            }
+            Admission::Admitted => Ok(stored(summary, false)),
             Admission::Duplicate => {
                 self.drop_tail(study);
                 Ok(stored(summary, true))
@@ -382,10 +377,6 @@ fn stored(summary: FrameSummary, was_duplicate: bool) -> DurablyStored {
 /// does the same.
 fn release(custody: &Custody, pack: OpenPack, then: impl FnOnce() + Send + 'static) {
     let (disk, holds) = (custody.disk(), Arc::clone(&custody.holds()));
-    if !pack.is_doubtful {
-        // Room written ahead, mostly. What stays if this fails is cut at the next start.
-        drop(pack.cut_tail());
-    }
     let OpenPack { id, row, collection, .. } = pack;
     let answer = Answer::Then(Box::new(move |closed| {
         holds.give_back(collection);

@@ -36,11 +36,15 @@ const CHECKPOINT_PAGES: i32 = 1000;
 /// Bytes of a log that calls for a checkpoint, with the last commit behind it: pages of 4 KiB with their heads.
 const LOG_LEN: usize = 1100 * (4096 + 24);
 
+/// Tables in which workers find what to do. An instance that is taken in touches none of them.
+const BRINGS_WORK: [&str; 3] = ["transfer", "outbox", "commitment"];
+
 /// The way to the ledger thread. Dropping it ends the thread and waits for it.
 pub(crate) struct Ledger {
     questions: Mutex<Option<SyncSender<Question>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     changes: watch::Receiver<u64>,
+    work: watch::Receiver<u64>,
     failed: watch::Receiver<Option<String>>,
 }
 
@@ -78,8 +82,15 @@ impl Ledger {
     pub(crate) fn start(connection: Connection, lock: File, disk: Arc<Disk>) -> Result<Self, CustodyError> {
         let (sender, questions) = mpsc::sync_channel(QUEUE_LEN);
         let (changes_sender, changes) = watch::channel(0);
+        let (work_sender, work) = watch::channel(0);
         let (failed_sender, failed) = watch::channel(None);
-        let mut thread = Thread { connection, disk, changes: changes_sender, failed: failed_sender };
+        let mut thread =
+            Thread { connection, disk, changes: changes_sender, work: work_sender, failed: failed_sender };
+        thread.connection.update_hook(Some(|_, _: &str, table: &str, _| {
+            if BRINGS_WORK.contains(&table) {
+                WORK_CAME.set(true);
+            }
+        }))?;
         thread.connection.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(pages);
             Ok(())
@@ -92,11 +103,21 @@ impl Ledger {
                 drop(lock);
             })
             .map_err(CustodyError::io("start the ledger thread"))?;
-        Ok(Ledger { questions: Mutex::new(Some(sender)), thread: Mutex::new(Some(handle)), changes, failed })
+        Ok(Ledger {
+            questions: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(handle)),
+            changes,
+            work,
+            failed,
+        })
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    pub(crate) fn work(&self) -> watch::Receiver<u64> {
+        self.work.clone()
     }
 
     pub(crate) fn failed(&self) -> watch::Receiver<Option<String>> {
@@ -261,6 +282,8 @@ where
 thread_local! {
     /// Pages in the log after the last commit of this thread's connection.
     static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
+    /// Whether the commit in hand touched what workers work on.
+    static WORK_CAME: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the thread owns.
@@ -268,6 +291,7 @@ struct Thread {
     connection: Connection,
     disk: Arc<Disk>,
     changes: watch::Sender<u64>,
+    work: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -312,6 +336,9 @@ impl Thread {
             self.take_note(trouble);
         } else if self.connection.total_changes() != before {
             self.changes.send_modify(|count| *count = count.wrapping_add(1));
+            if WORK_CAME.take() {
+                self.work.send_modify(|count| *count = count.wrapping_add(1));
+            }
         }
         for job in group {
             job.answer(match &fate {

@@ -38,7 +38,6 @@ pub use crate::transfer_records::{
     SenderSnapshot, TransferConfidential, TransferRow,
 };
 
-use crate::ahead::Ahead;
 use crate::disk::Disk;
 use crate::holds::Holds;
 use crate::ledger::Ledger;
@@ -55,7 +54,6 @@ mod records;
 mod transfer_records;
 // Taking in: an association's instances, the packs they go to, and their rows.
 mod admission;
-mod ahead;
 mod frame;
 mod holds;
 mod intake;
@@ -117,7 +115,6 @@ struct Parts {
     vault: Arc<Vault>,
     disk: Arc<Disk>,
     holds: Arc<Holds>,
-    ahead: Ahead,
     pack_bytes_max: u64,
 }
 
@@ -148,13 +145,18 @@ impl Custody {
         let disk = Arc::new(disk);
         let ledger = Ledger::start(connection, lock, Arc::clone(&disk))?;
         let holds = Arc::new(Holds::default());
-        let ahead = Ahead::start(Arc::clone(&disk))?;
-        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, ahead, pack_bytes_max }) }, report))
+        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, pack_bytes_max }) }, report))
     }
 
     /// Counts commits that changed something: wakes whoever shows or drives the ledger.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.ledger().changes()
+    }
+
+    /// Counts commits that may have brought work: transfers, messages to tell, requests for commitment. Unlike
+    /// [`Custody::changes`] it is silent while instances come in, which nobody has to be woken for.
+    pub fn work(&self) -> watch::Receiver<u64> {
+        self.ledger().work()
     }
 
     /// Says when the storage under the ledger is in doubt, and why: the process must then exit into recovery.
@@ -192,10 +194,6 @@ impl Custody {
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
         Arc::clone(&self.parts.holds)
-    }
-
-    pub(crate) fn ahead(&self) -> &Ahead {
-        &self.parts.ahead
     }
 
     pub(crate) fn pack_bytes_max(&self) -> u64 {

@@ -1,19 +1,17 @@
 //! A pack that an association is filling: the file, its key, and how much of it counts.
 //!
-//! Bytes behind `committed_len` do not count: they are a frame on its way, the rest of one that was given up, or room
-//! written ahead. The file is written at explicit offsets only. After a failed write or flush the file is never written again.
+//! Bytes behind `committed_len` do not count: they are a frame on its way, or the rest of one that was given up. The
+//! file is written at explicit offsets only. After a failed write or flush the file is never written again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId, pack_header};
 use beeldbox_protocol::ident::AeTitle;
 
-use crate::ahead::Room;
 use crate::disk::Disk;
 use crate::error::{CustodyError, IntakeError};
 use crate::records::CollectionId;
@@ -35,23 +33,21 @@ pub(crate) struct OpenPack {
     /// The alias that the collection was sent to.
     pub(crate) called_alias: Option<AeTitle>,
     pub(crate) key: SecretKey,
-    /// The file, and the room written ahead in it.
-    pub(crate) room: Arc<Room>,
+    pub(crate) file: File,
     /// Bytes that the ledger knows of.
     pub(crate) committed_len: u64,
     /// Frames that the ledger knows of; the next frame has this index.
     pub(crate) frames: u32,
     /// What the collection was last told of patient and study, so that it is told again only when it changes.
     pub(crate) described: InstanceAttributes,
-    /// Whether the ledger may know of more than `committed_len`: then nothing is cut off but by recovery.
-    pub(crate) is_doubtful: bool,
 }
 
 impl NewPack {
     /// Makes a pack file with a random name and its header.
     ///
     /// # Durability
-    /// When this returns, file and name survive a power cut.
+    /// When this returns, the name survives a power cut. The header is flushed with the first frame; until then a power cut
+    /// may leave an empty file, which start-up removes like one with a header only.
     pub(crate) fn create(disk: &Disk, vault: &Vault) -> Result<Self, CustodyError> {
         let id = PackId::from_random(vault.random()?);
         let key = vault.pack_key()?;
@@ -61,7 +57,7 @@ impl NewPack {
             .create_new(true)
             .open(disk.pack(&id))
             .map_err(CustodyError::io("create a pack"))?;
-        let written = file.write_all_at(&pack_header(&id, &key), 0).and_then(|()| file.sync_all());
+        let written = file.write_all_at(&pack_header(&id, &key), 0);
         written.map_err(CustodyError::io("write a pack's header"))?;
         disk.sync_packs()?;
         Ok(NewPack { id, key, file })
@@ -81,11 +77,10 @@ impl NewPack {
             collection,
             called_alias,
             key,
-            room: Room::new(file, PACK_HEADER_LEN as u64),
+            file,
             committed_len: PACK_HEADER_LEN as u64,
             frames: 0,
             described,
-            is_doubtful: false,
         }
     }
 }
@@ -93,7 +88,7 @@ impl NewPack {
 impl OpenPack {
     /// Writes sealed bytes at an offset. They do not count yet.
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IntakeError> {
-        self.room.write(bytes, offset).map_err(IntakeError::pack("write to"))
+        self.file.write_all_at(bytes, offset).map_err(IntakeError::pack("write to"))
     }
 
     /// Flushes everything written.
@@ -101,11 +96,11 @@ impl OpenPack {
     /// # Durability
     /// When this returns, the bytes survive a power cut; they count once the ledger says so.
     pub(crate) fn flush(&self) -> Result<(), IntakeError> {
-        self.room.file().sync_data().map_err(IntakeError::pack("flush"))
+        self.file.sync_data().map_err(IntakeError::pack("flush"))
     }
 
-    /// Cuts off what does not count, and the room behind it. Needs no flush: start-up would cut it too.
+    /// Cuts off what does not count. Needs no flush: start-up would cut it too.
     pub(crate) fn cut_tail(&self) -> io::Result<()> {
-        self.room.cut(self.committed_len)
+        self.file.set_len(self.committed_len)
     }
 }

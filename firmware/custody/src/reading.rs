@@ -123,7 +123,7 @@ impl FrameReader {
 
     /// Reads back the frame behind the end of a pack that is still open.
     pub(crate) fn of_tail(pack: &OpenPack) -> Result<Self, ReadError> {
-        let file = pack.room.file().try_clone().map_err(ReadError::Io)?;
+        let file = pack.file.try_clone().map_err(ReadError::Io)?;
         let place =
             FramePlace { pack: pack.id, index: pack.frames, offset: pack.committed_len, len: u64::MAX };
         FrameReader::at(file, &pack.key, &place, None)

@@ -80,7 +80,7 @@ impl From<CustodyError> for DeliverError {
 impl Deliverer {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Deliverer { road, changes }
     }
 

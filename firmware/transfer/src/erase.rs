@@ -25,7 +25,7 @@ pub struct Eraser {
 impl Eraser {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Eraser { road, changes }
     }
 

@@ -68,7 +68,7 @@ impl From<CustodyError> for FetchError {
 impl Fetcher {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Fetcher { road, changes }
     }
 

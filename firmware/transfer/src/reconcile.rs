@@ -105,7 +105,7 @@ pub struct Unattended {
 impl Unattended {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Unattended { road, changes }
     }
 

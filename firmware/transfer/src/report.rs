@@ -50,7 +50,7 @@ impl From<CustodyError> for TellError {
 impl Reporter {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Reporter { road, changes }
     }
 

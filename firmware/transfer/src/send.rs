@@ -80,7 +80,7 @@ impl From<CustodyError> for SendError {
 impl Sender {
     /// For this road.
     pub fn new(road: Road) -> Self {
-        let changes = road.custody.changes();
+        let changes = road.custody.work();
         Sender { road, changes }
     }
 

@@ -319,28 +319,3 @@ async fn an_instance_without_a_study_is_kept_once_over_associations_too() {
     third.close();
     assert_eq!(custody.all_instances(None, 10).await.unwrap().len(), 1);
 }
-
-#[tokio::test]
-async fn a_pack_is_no_longer_than_its_frames_once_its_association_ended() {
-    let dir = tempfile::tempdir().unwrap();
-    let (custody, _) = crate::Custody::open(options(dir.path())).unwrap();
-    let mut association = session(&custody);
-    let long = |dir: &std::path::Path| fs::metadata(&packs_on_disk(dir)[0]).unwrap().len();
-    let mut number = 0;
-    let mut written_ahead = false;
-    while !written_ahead && number < 200 {
-        number += 1;
-        send(&mut association, &image(1, number, 100_000));
-        written_ahead = long(dir.path()) > u64::from(number) * 101_000 + 64;
-    }
-    assert!(written_ahead, "no room was ever written ahead");
-    // Power is lost: what does not count is cut off, whatever it is.
-    let cut = power_cut(dir.path());
-    let (recovered, report) = crate::Custody::open(options(cut.path())).unwrap();
-    assert_eq!((report.tails_cut, report.damaged.len()), (1, 0));
-    assert_eq!(only_study(&recovered).await.summary.instances, number);
-    // It ends in good order: the same, without a start.
-    association.close();
-    let study = only_study(&custody).await;
-    assert_eq!(long(dir.path()), custody.packs(study.collection).await.unwrap()[0].len_bytes);
-}
