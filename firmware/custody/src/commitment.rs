@@ -66,7 +66,7 @@ pub struct CommitmentReport {
 }
 
 impl Custody {
-    /// Takes a request and judges it. The same request again is judged again.
+    /// Takes a request and judges it; it is due to be told at `due_at`. The same request again is judged again.
     ///
     /// # Errors
     /// If it was not committed.
@@ -79,10 +79,11 @@ impl Custody {
         transaction: TransactionUid,
         items: Vec<CommitmentItem>,
         now: Timestamp,
+        due_at: Timestamp,
     ) -> Result<CommitmentReport, CustodyError> {
         self.ledger()
             .ask(move |connection| {
-                let id = insert_request(connection, &requestor_ae, &transaction, now)?;
+                let id = insert_request(connection, &requestor_ae, &transaction, now, due_at)?;
                 for (place, item) in (0_i64..).zip(&items) {
                     insert_item(connection, id, place, item, judge(connection, item)?)?;
                 }
@@ -198,15 +199,19 @@ fn insert_request(
     requestor_ae: &AeTitle,
     transaction: &TransactionUid,
     now: Timestamp,
+    due_at: Timestamp,
 ) -> Result<i64, CustodyError> {
     let id = connection
         .prepare_cached(
             "INSERT INTO commitment (requestor_ae, transaction_uid, requested_at, due_at)
-             VALUES (?1, ?2, ?3, ?3)
+             VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (requestor_ae, transaction_uid) DO UPDATE SET due_at = excluded.due_at
              RETURNING id",
         )?
-        .query_row(params![requestor_ae.as_str(), transaction.as_str(), micros(now)], |row| row.get(0))?;
+        .query_row(
+            params![requestor_ae.as_str(), transaction.as_str(), micros(now), micros(due_at)],
+            |row| row.get(0),
+        )?;
     connection.prepare_cached("DELETE FROM commitment_item WHERE commitment = ?1")?.execute([id])?;
     Ok(id)
 }

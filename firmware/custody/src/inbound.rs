@@ -7,7 +7,7 @@
 //!
 //! Nothing is written before its digest was compared with the signed list.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ fn make_files(disk: &Disk, promised: &InboundCollection) -> Result<(), CustodyEr
     for pack in &promised.packs {
         // An earlier attempt may have left the file.
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(disk.pack(&pack.id));
-        made.and_then(|file: File| file.sync_all()).map_err(CustodyError::io("create a pack"))?;
+        made.map_err(CustodyError::io("create a pack"))?;
     }
     disk.sync_packs()
 }

@@ -85,7 +85,7 @@ pub(crate) fn forget_missing_parts(
         Some(len) => len,
         None => {
             let made = OpenOptions::new().create_new(true).write(true).open(disk.pack(&pack.id));
-            made.and_then(|file| file.sync_all()).map_err(CustodyError::io("create a pack"))?;
+            made.map_err(CustodyError::io("create a pack"))?;
             disk.sync_packs()?;
             0
         }

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use beeldbox_custody::{Custody, OpenOptions};
 use beeldbox_dicom::{Listeners, NodePolicy};
 use beeldbox_transfer::close::Closer;
+use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
 use beeldbox_transfer::deliver::Deliverer;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
@@ -74,6 +75,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         directory,
         portal_health: RwLock::new(Health::default()),
         pacs_health: RwLock::new(Health::default()),
+        claims: Claims::default(),
         stop: stop.clone(),
     });
 
@@ -188,6 +190,7 @@ fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::Join
     vec![
         worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
         worker::spawn(Closer::new(road.clone()), stop.clone()),
+        worker::spawn(CommitmentReporter::new(road.clone()), stop.clone()),
         worker::spawn(SendAhead::new(road.clone()), stop.clone()),
         worker::spawn(Sender::new(road.clone()), stop.clone()),
         worker::spawn(News::new(road.clone()), stop.clone()),

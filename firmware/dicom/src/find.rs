@@ -4,13 +4,14 @@
 //! C-FIND-RQ ─▶ pending, pending, … ─▶ [enough: C-CANCEL-RQ ─▶ what is still under way] ─▶ final ─▶ release
 //! ```
 //!
-//! An answer is kept only if it is wanted, and each is bounded, so the memory of a query is what the caller asked for. PS3.4
+//! An answer is kept only if it is wanted and new, and each is bounded, so the memory of a query is what the caller asked for. PS3.4
 //! annex C.4.1, PS3.7 §9.1.2.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use beeldbox_protocol::ident::{AeTitle, SeriesInstanceUid, StudyInstanceUid};
+use beeldbox_protocol::ident::{AeTitle, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use dicom_dictionary_std::uids;
 
 use crate::ask_commitment::{pairs, readable};
@@ -26,8 +27,8 @@ use crate::walk::Encoding;
 
 /// Answers that may still be under way when we have cancelled. An archive that goes on beyond them does not know C-CANCEL.
 const STRAGGLERS: usize = 1_000;
-/// Most answers to one request that are only counted.
-const MOST_COUNTED: usize = 1_000_000;
+/// Most answers to one request. Their names are kept to know them again: some archives repeat a study for each instance.
+const MOST_ANSWERS: usize = 250_000;
 /// Most series of a study that are counted one by one.
 const MOST_SERIES: usize = 10_000;
 /// The timers of counting: somebody waits for the number.
@@ -54,9 +55,10 @@ pub async fn find(
     query.identifier(Encoding::ImplicitLittle)?;
     let mut asking = Asking::open(node, calling, limits).await?;
     let mut answers = Vec::new();
+    let mut seen = Seen::default();
     let asked = asking
         .each(query, |found| {
-            if answers.len() < query.most {
+            if answers.len() < query.most && seen.is_new(query.level, &found) {
                 answers.push(found);
             }
             if answers.len() < query.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -86,6 +88,22 @@ pub async fn count_instances(
     tokio::time::timeout(COUNTING_IN_ALL, counting)
         .await
         .unwrap_or(Err(ConversationError::Wire(WireError::Silent).into()))
+}
+
+/// What an archive has answered already.
+#[derive(Default)]
+struct Seen(HashSet<String>);
+
+impl Seen {
+    /// Whether this answer is of something that was not there before. What has no name is always new.
+    fn is_new(&mut self, level: QueryLevel, found: &Found) -> bool {
+        let name = match level {
+            QueryLevel::Study => found.study.as_ref().map(StudyInstanceUid::as_str),
+            QueryLevel::Series => found.series.as_ref().map(SeriesInstanceUid::as_str),
+            QueryLevel::Image => found.sop_instance.as_ref().map(SopInstanceUid::as_str),
+        };
+        name.is_none_or(|name| self.0.insert(name.to_owned()))
+    }
 }
 
 /// How a request ended.
@@ -145,7 +163,7 @@ impl Asking {
         let command = dimse::find_request(message_id, class);
         self.open.say(self.context, &command, Some(identifier)).await?;
         let mut cancelled = false;
-        let mut left = MOST_COUNTED;
+        let mut left = MOST_ANSWERS;
         loop {
             let message = match self.open.hear(self.context, LONGEST_IDENTIFIER).await {
                 Err(ConversationError::Wire(WireError::Silent)) if cancelled => return Ok(Ended::Overrun),
@@ -168,7 +186,7 @@ impl Asking {
                 return if cancelled {
                     Ok(Ended::Overrun)
                 } else {
-                    Err(ConversationError::Flood { count: MOST_COUNTED }.into())
+                    Err(ConversationError::Flood { count: MOST_ANSWERS }.into())
                 };
             }
             left -= 1;
@@ -227,23 +245,28 @@ impl Asking {
             let query = Query {
                 study: Some(study.clone()),
                 series: Some(series.clone()),
-                ..Query::new(QueryLevel::Image, MOST_COUNTED)
+                ..Query::new(QueryLevel::Image, MOST_ANSWERS)
             };
             self.in_order(&query, |found| {
                 if found.series.as_ref().is_none_or(|found| *found == series) {
+                    usable &= found.sop_instance.is_some();
                     known = known.saturating_add(1);
                 }
             })
             .await?;
         }
-        Ok(Some(known))
+        // Instances without names may have been counted twice.
+        Ok(usable.then_some(known))
     }
 
-    /// One C-FIND to its end.
+    /// One C-FIND to its end, each answer once.
     async fn in_order(&mut self, query: &Query, mut take: impl FnMut(Found)) -> Result<(), QueryError> {
+        let mut seen = Seen::default();
         let asked = self
             .each(query, |found| {
-                take(found);
+                if seen.is_new(query.level, &found) {
+                    take(found);
+                }
                 ControlFlow::Continue(())
             })
             .await;

@@ -128,7 +128,8 @@ fn study(uid: &str, count: Option<&str>) -> Vec<u8> {
 #[tokio::test]
 async fn answers_are_read_in_their_character_set() {
     let (node, mut ended) = an_archive(|_, id, _| {
-        [pending(id, 0xff00, Some(&study("1.2.3", Some("17")))), pending(id, 0, None)].concat()
+        let answer = pending(id, 0xff00, Some(&study("1.2.3", Some("17"))));
+        [answer.repeat(3), pending(id, 0, None)].concat()
     })
     .await;
     let found = find(&node, &calling(), &Query::new(QueryLevel::Study, 10), LIMITS).await.unwrap();
@@ -143,8 +144,9 @@ async fn answers_are_read_in_their_character_set() {
 async fn enough_is_cancelled_and_an_archive_that_does_not_stop_is_left() {
     for (stragglers, ending) in [(10, 5), (STRAGGLERS + 5, 7)] {
         let (node, mut ended) = an_archive(move |_, id, _| {
-            let one = pending(id, 0xff00, Some(&study("1.2.3", None)));
-            [one.repeat(3 + stragglers), pending(id, 0xfe00, None)].concat()
+            let studies = (0..3 + stragglers).map(|number| study(&format!("1.2.3.{number}"), None));
+            let one_each = studies.flat_map(|study| pending(id, 0xff00, Some(&study)));
+            one_each.chain(pending(id, 0xfe00, None)).collect()
         })
         .await;
         let found = find(&node, &calling(), &Query::new(QueryLevel::Study, 3), LIMITS).await.unwrap();
@@ -195,6 +197,10 @@ async fn a_refusal_has_its_status() {
     assert_eq!(ended.recv().await, Some(5));
 }
 
+fn twice<const N: usize>(answers: [Vec<u8>; N]) -> Vec<Vec<u8>> {
+    [answers.to_vec(), answers.to_vec()].concat()
+}
+
 #[tokio::test]
 async fn instances_are_counted_by_whatever_the_archive_can_say() {
     let uid: StudyInstanceUid = "1.2.3".parse().unwrap();
@@ -207,16 +213,22 @@ async fn instances_are_counted_by_whatever_the_archive_can_say() {
         }
         writer.finish()
     };
+    let image = |number: u32| {
+        let mut writer = DataSetWriter::new(Encoding::ExplicitLittle);
+        writer.uid(tags::SOP_INSTANCE_UID, &format!("1.2.3.2.{number}"));
+        writer.uid(tags::SERIES_INSTANCE_UID, "1.2.3.2");
+        writer.finish()
+    };
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
     let (node, _ended) = an_archive(move |count, id, _| {
         counter.fetch_add(1, Ordering::SeqCst);
-        let image = series("1.2.3.2", None);
         let answers: Vec<Vec<u8>> = match count {
             // A study that was not asked for, and the one that was, without a count.
             0 => vec![study("9.9", Some("99")), study("1.2.3", Some(""))],
-            1 => vec![series("1.2.3.1", Some("5")), series("1.2.3.2", None)],
-            _ => vec![image; 4],
+            // Each twice: some archives answer once for each instance below.
+            1 => twice([series("1.2.3.1", Some("5")), series("1.2.3.2", None)]),
+            _ => twice([image(1), image(2), image(3), image(4)]),
         };
         let pending: Vec<u8> = answers.iter().flat_map(|answer| pending(id, 0xff00, Some(answer))).collect();
         [pending, super::tests::pending(id, 0, None)].concat()

@@ -80,7 +80,10 @@ pub async fn move_study(
     let class = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE;
     let pairs = pairs(class);
     let stream = connect(node, &limits).await?;
-    let mut open = request(stream, &node.ae_title, calling, &pairs, limits).await?;
+    // Some archives find a retrieval without the query beside it odd.
+    let query = crate::ask_commitment::pairs(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND);
+    let proposed = [pairs.clone(), query].concat();
+    let mut open = request(stream, &node.ae_title, calling, &proposed, limits).await?;
     let Some((context, encoding)) = readable(&open, &pairs) else {
         open.wire.abort().await;
         return Err(QueryError::NotOffered { service: "study root retrieval (C-MOVE)" });

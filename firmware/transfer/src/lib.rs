@@ -16,6 +16,8 @@ pub mod address;
 pub mod alias;
 // When a study is complete.
 pub mod close;
+// What peers ask us to answer for.
+pub mod commitment;
 // From the ledger's words to the codes that others know.
 pub mod codes;
 // Instances to the PACS.

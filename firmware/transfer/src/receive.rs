@@ -8,6 +8,7 @@
 //! [`QUEUED_PIECES`] pieces, so a slow disk slows the peer instead of filling memory. Success travels back as
 //! [`DurablyStored`], which only custody makes: without it the DICOM node cannot answer C-STORE with success.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use beeldbox_custody::{DurablyStored, IntakeError, IntakeSession, IntakeSource};
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::Clock;
+use crate::commitment;
 use crate::road::Road;
 
 /// Pieces under way between association and writer: 4 × 128 KiB bounds an association to about half a MiB.
@@ -60,7 +62,9 @@ impl Intake for CustodyIntake {
         let clock = Arc::clone(&self.road.clock);
         let thread = std::thread::Builder::new().name(format!("intake {}", info.id));
         match thread.spawn(move || write_instances(session, inbox, clock)) {
-            Ok(_) => Ok(CustodyAssociation { orders, source_ae }),
+            Ok(_) => {
+                Ok(CustodyAssociation { road: self.road.clone(), orders, source_ae, asked: HashMap::new() })
+            }
             Err(error) => {
                 error!(%error, "no thread for an association");
                 Err(Refusal { status: DimseStatus::OUT_OF_RESOURCES, comment: "out of threads" })
@@ -70,20 +74,22 @@ impl Intake for CustodyIntake {
 
     async fn commitment_result(
         &self,
-        _info: &AssociationInfo,
+        info: &AssociationInfo,
         _result: CommitmentResult,
     ) -> Result<(), Refusal> {
-        Err(NO_COMMITMENT)
+        // Deliveries are confirmed by the responses to C-STORE; nothing is asked for yet.
+        warn!(peer = %info.calling_ae, "storage commitment was reported that nobody asked for");
+        Err(Refusal { status: DimseStatus::NO_SUCH_INSTANCE, comment: "no such transaction" })
     }
 }
 
-const NO_COMMITMENT: Refusal =
-    Refusal { status: DimseStatus::PROCESSING_FAILURE, comment: "not supported yet" };
-
 /// One association's way into custody.
 pub struct CustodyAssociation {
+    road: Road,
     orders: mpsc::Sender<Order>,
     source_ae: AeTitle,
+    /// Requests for commitment that came by this association, and their records.
+    asked: HashMap<TransactionUid, i64>,
 }
 
 enum Order {
@@ -126,11 +132,25 @@ impl IntakeAssociation for CustodyAssociation {
         }
     }
 
-    async fn commit(&mut self, _request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
-        Err(NO_COMMITMENT)
+    async fn commit(&mut self, request: CommitmentRequest) -> Result<CommitmentResult, Refusal> {
+        let transaction = request.transaction.clone();
+        let taken = commitment::take_request(&self.road, &self.source_ae, request).await;
+        let (record, result) = taken.map_err(|failure| {
+            error!(error = %failure, "a request for storage commitment was not recorded");
+            Refusal { status: DimseStatus::RESOURCE_LIMITATION, comment: "storage failed" }
+        })?;
+        self.asked.insert(transaction, record);
+        Ok(result)
     }
 
-    async fn commitment_told(&mut self, _transaction: TransactionUid) {}
+    async fn commitment_told(&mut self, transaction: TransactionUid) {
+        if let Some(record) = self.asked.remove(&transaction)
+            && let Err(failure) = self.road.custody.commitment_told(record).await
+        {
+            // It is told once more, on a new association, which the peer must bear.
+            error!(error = %failure, "the ledger did not take that storage commitment was reported");
+        }
+    }
 
     /// Dropping the sender ends the thread, which closes the packs.
     async fn close(self) {}

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::alias::Alias;
+use crate::commitment::Claims;
 use crate::directory::DirectoryCopy;
 use crate::effect::{Effect, Verdict};
 use crate::inbound::{self, InboundEvent};
@@ -115,6 +116,8 @@ pub struct RoadParts {
     pub portal_health: RwLock<Health>,
     /// How the PACS is.
     pub pacs_health: RwLock<Health>,
+    /// Studies that their senders believe complete.
+    pub claims: Claims,
     /// Asked to stop.
     pub stop: CancellationToken,
 }

@@ -22,7 +22,7 @@ async fn we_answer_for_what_we_have_and_say_why_not_for_the_rest() {
     let other = CommitmentItem { sop_class: "1.2.840.10008.5.1.4.1.1.7".parse().unwrap(), ..item(&other) };
     let items = vec![item(&kept), item(&absent), other.clone()];
     let (requestor, transaction) = ("CT1".parse().unwrap(), "1.2.3.4".parse().unwrap());
-    let report = custody.request_commitment(requestor, transaction, items, at(1)).await.unwrap();
+    let report = custody.request_commitment(requestor, transaction, items, at(1), at(1)).await.unwrap();
     let failed = [
         (item(&absent), CommitmentFailure::NoSuchObjectInstance),
         (other, CommitmentFailure::ClassInstanceConflict),
@@ -51,7 +51,7 @@ async fn a_request_that_names_all_of_an_open_study_completes_it() {
     association.close();
     let ask = |which: &[&Image], name: &str| {
         let items = which.iter().map(|image| item(image)).collect();
-        custody.request_commitment("CT1".parse().unwrap(), name.parse().unwrap(), items, at(2))
+        custody.request_commitment("CT1".parse().unwrap(), name.parse().unwrap(), items, at(2), at(2))
     };
     let some = ask(&[&images[0], &images[2]], "1.1").await.unwrap();
     let all = ask(&[&images[0], &images[1]], "1.2").await.unwrap();
