@@ -3,6 +3,8 @@
 //! A message is read whole, under one deadline and up to a length that the caller sets, so a peer that floods, drips or
 //! lies about lengths costs bounded memory and ends in A-ABORT.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -118,6 +120,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Requested<S> {
             | Incoming::ReleaseReply => {
                 Err(WireError::Unexpected("a control PDU inside a conversation").into())
             }
+        }
+    }
+
+    /// Ends an association after the last answer to our last question. A peer that has sent more by then is aborted: what
+    /// came before its last answer counts all the same.
+    pub(crate) async fn end_after_last(mut self) {
+        // Nothing is waited for: only what is there already.
+        match tokio::time::timeout(Duration::ZERO, self.wire.next(Wait::Response)).await {
+            Ok(Ok(Incoming::Piece(_))) => {
+                tracing::warn!("the peer sent more after its last answer");
+                self.wire.abort().await;
+            }
+            Ok(Ok(
+                Incoming::ReleaseRequest
+                | Incoming::Abort { .. }
+                | Incoming::AssociateRequest(_)
+                | Incoming::AssociateAccept(_)
+                | Incoming::AssociateReject { .. }
+                | Incoming::ReleaseReply,
+            )) => self.end(Some(&ConversationError::Released)).await,
+            Ok(Err(error)) => self.wire.fail(&error).await,
+            Err(_) => self.end(None).await,
         }
     }
 

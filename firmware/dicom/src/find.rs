@@ -137,7 +137,7 @@ impl Asking {
 
     async fn end(self, asked: Result<Ended, &QueryError>) {
         match asked {
-            Ok(Ended::InOrder) | Err(QueryError::Refused { .. }) => self.open.end(None).await,
+            Ok(Ended::InOrder) | Err(QueryError::Refused { .. }) => self.open.end_after_last().await,
             Err(QueryError::Conversation(error)) => self.open.end(Some(error)).await,
             Ok(Ended::Overrun)
             | Err(

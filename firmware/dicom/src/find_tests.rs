@@ -190,6 +190,18 @@ async fn hostile_archives_are_named_and_aborted() {
 }
 
 #[tokio::test]
+async fn answers_after_the_last_one_are_not_waited_for() {
+    let (node, mut ended) = an_archive(|_, id, _| {
+        let answer = pending(id, 0xff00, Some(&study("1.2.3", None)));
+        [answer.clone(), pending(id, 0, None), answer].concat()
+    })
+    .await;
+    let found = find(&node, &calling(), &Query::new(QueryLevel::Study, 10), LIMITS).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(ended.recv().await, Some(7));
+}
+
+#[tokio::test]
 async fn a_refusal_has_its_status() {
     let (node, mut ended) = an_archive(|_, id, _| pending(id, 0xa700, None)).await;
     let refused = find(&node, &calling(), &Query::new(QueryLevel::Study, 10), LIMITS).await;

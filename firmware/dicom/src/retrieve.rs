@@ -96,7 +96,10 @@ pub async fn move_study(
         responses(&mut open, context, message_id, progress).await
     };
     let moved = moved.await;
-    open.end(moved.as_ref().err()).await;
+    match &moved {
+        Ok(_) => open.end_after_last().await,
+        Err(error) => open.end(Some(error)).await,
+    }
     let (message, progress) = moved?;
     outcome(&message, progress, encoding)
 }
