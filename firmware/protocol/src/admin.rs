@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clinical::{Confidential, Patient, StudySummary};
-use crate::ident::{AddresseeId, Digest, SopInstanceUid, TransferId, Ura};
+use crate::ident::{AddresseeId, AeTitle, Digest, SopInstanceUid, TransferId, Ura};
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
 pub const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
@@ -151,6 +151,11 @@ pub enum Question {
         /// Go on after this one.
         after: Option<i64>,
     },
+    /// Call a DICOM node of ours and ask for an echo, step by step. Answered by [`Reply::NodeTest`].
+    TestNode {
+        /// Which of the peers in the settings; none is the PACS that incoming studies go to.
+        ae_title: Option<AeTitle>,
+    },
     /// The audit trail, newest first. Answered by [`Reply::Audit`].
     Audit {
         /// Only records before this one.
@@ -200,6 +205,8 @@ pub enum Reply {
     Transfer(Box<TransferDetail>),
     /// See [`Question::Verify`].
     Verified(VerifiedPage),
+    /// See [`Question::TestNode`].
+    NodeTest(NodeTest),
     /// See [`Question::Audit`].
     Audit(Vec<AuditLine>),
     /// See [`Question::WaitForChange`].
@@ -509,6 +516,50 @@ pub enum CheckFlag {
     NoPatientId,
     /// No patient name was sent along.
     NoPatientName,
+}
+
+/// How calling a DICOM node went, as far as it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTest {
+    /// The AE title that was called.
+    pub ae_title: AeTitle,
+    /// Where, `host:port`.
+    pub address: String,
+    /// The steps in order; only the last may have failed.
+    pub steps: Vec<NodeTestStep>,
+    /// What to do next: one English sentence.
+    pub advice: String,
+}
+
+/// One step of calling a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTestStep {
+    /// Which.
+    pub step: NodeTestStage,
+    /// How long it took, in microseconds.
+    pub took_micros: u64,
+    /// What failed; `None` if nothing did.
+    pub failure: Option<String>,
+}
+
+/// The stages of calling a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeTestStage {
+    /// The name becomes addresses.
+    Resolve,
+    /// A TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The association.
+    Associate,
+    /// The presentation context for verification.
+    Context,
+    /// C-ECHO.
+    Echo,
+    /// The end of the association.
+    Release,
 }
 
 /// A transfer in a list.

@@ -29,7 +29,7 @@ const STATES_PER_FLUSH: usize = 40;
 const SEED: u64 = 1;
 
 /// Flushes whose absence no cut can show: kind of file, function, what the thread did before (empty: anything), and why.
-const NOT_MISSED: [(&str, &str, &str, &str); 10] = [
+const NOT_MISSED: [(&str, &str, &str, &str); 7] = [
     (
         "database",
         "SQLite, commit with a journal",
@@ -49,20 +49,7 @@ const NOT_MISSED: [(&str, &str, &str, &str); 10] = [
         "",
         "it holds zeros, and the commit that fills them flushes the file",
     ),
-    (
-        "pack",
-        "inbound::make_files",
-        "",
-        "an empty file has only its name to lose, and that is the folder's flush",
-    ),
-    (
-        "pack",
-        "pack_file::NewPack::create",
-        "",
-        "the flush behind the first frame covers the head; without frames it goes",
-    ),
     ("pack", "recovery::cut", "", "the next start cuts again, and a closed pack is never appended to"),
-    ("pack", "survey::forget_missing_parts", "", "an empty file has only its name to lose, as above"),
     (
         "top",
         "disk::sync_directory",

@@ -8,12 +8,13 @@ use beeldbox_custody::{
     AuditRecord, Changes, CollectionId, Cursor, CustodyError, Direction, HoldReason, InboundState, KnownKey,
     OutboundState, State, StudyRow, TransferRow,
 };
+use beeldbox_dicom::{AssociationLimits, diagnose};
 use beeldbox_protocol::admin::{
     AddresseePage, Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply,
     StudyNumber, StudyRef, VerifiedLine, VerifiedPage,
 };
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{AddresseeId, TransferId};
+use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
 use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::close;
 use beeldbox_transfer::effect::NotNow;
@@ -140,6 +141,7 @@ impl Desk {
                 Ok(Reply::Done)
             }
             Question::Verify { after } => self.verify(after).await,
+            Question::TestNode { ae_title } => self.test_node(ae_title).await,
             Question::Audit { before, limit } => self.audit(before, limit).await,
             Question::WaitForChange { since } => Ok(self.wait_for_change(since).await),
         }
@@ -326,6 +328,22 @@ impl Desk {
             found.push(VerifiedLine { sop_instance: row.sop_instance, digest });
         }
         Ok(Reply::Verified(VerifiedPage { lines: found, next }))
+    }
+
+    async fn test_node(&self, ae_title: Option<AeTitle>) -> Answer {
+        let settings = &self.road.settings;
+        let node = match &ae_title {
+            None => &settings.pacs,
+            Some(title) if *title == settings.pacs.ae_title => &settings.pacs,
+            Some(title) => settings.peer(title).and_then(|peer| peer.node.as_ref()).ok_or_else(|| {
+                refusal(
+                    RefusalCode::NotFound,
+                    "the settings do not say where this peer listens (dicom.peers, node)",
+                )
+            })?,
+        };
+        let diagnosis = diagnose(node, &settings.ae_title, AssociationLimits::default()).await;
+        Ok(Reply::NodeTest(lines::node_test(node, &diagnosis)))
     }
 
     async fn audit(&self, before: Option<i64>, limit: u32) -> Answer {

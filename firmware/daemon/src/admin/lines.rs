@@ -3,10 +3,10 @@
 use beeldbox_custody::{
     CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential, TransferRow,
 };
-use beeldbox_dicom::DimseStatus;
+use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    HoldCode, Partner, ReceiptLine, ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine,
-    StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
+    HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
+    Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -53,6 +53,29 @@ pub(super) fn study_line(row: &StudyRow) -> StudyLine {
         situation,
         has_conflict: row.conflict,
         damaged: row.damaged,
+    }
+}
+
+/// How calling a node went.
+pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
+    let step = |taken: &DiagnosedStep| NodeTestStep {
+        step: match taken.step {
+            DiagnosisStep::Resolve => NodeTestStage::Resolve,
+            DiagnosisStep::Connect => NodeTestStage::Connect,
+            DiagnosisStep::Tls => NodeTestStage::Tls,
+            DiagnosisStep::Associate => NodeTestStage::Associate,
+            DiagnosisStep::Context => NodeTestStage::Context,
+            DiagnosisStep::Echo => NodeTestStage::Echo,
+            DiagnosisStep::Release => NodeTestStage::Release,
+        },
+        took_micros: u64::try_from(taken.took.as_micros()).unwrap_or(u64::MAX),
+        failure: taken.result.as_ref().err().map(ToString::to_string),
+    };
+    NodeTest {
+        ae_title: node.ae_title.clone(),
+        address: node.address.clone(),
+        steps: diagnosis.steps.iter().map(step).collect(),
+        advice: diagnosis.advice().to_owned(),
     }
 }
 

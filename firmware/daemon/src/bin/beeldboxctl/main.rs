@@ -25,7 +25,7 @@ use beeldbox_protocol::admin::{
     Actor, Answer, Call, CheckFlag, DeclineCode, FrontEnd, MAX_PAGE, Question, Reply, StudyNumber, StudyRef,
 };
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{AddresseeId, TransferId};
+use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Asks the Beeldbox daemon.
@@ -104,6 +104,11 @@ enum Command {
     },
     /// Re-read and authenticate every sealed instance: `SOP-instance-UID SHA-256-of-data-set` per line.
     Verify,
+    /// Call a DICOM node and ask for an echo, step by step.
+    Test {
+        /// AE title of a peer in the settings; without it, the PACS that incoming studies go to.
+        ae_title: Option<AeTitle>,
+    },
     /// The audit trail, newest first.
     Audit,
 }
@@ -164,7 +169,8 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
             } else {
                 print::reply(&reply);
             }
-            Ok(ExitCode::SUCCESS)
+            let failed = matches!(&reply, Reply::NodeTest(test) if test.steps.iter().any(|step| step.failure.is_some()));
+            Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         Err(refusal) => {
             if arguments.json {
@@ -256,6 +262,7 @@ fn question(command: &Command) -> Question {
         Command::Decline { transfer, reason } => {
             Question::Decline { transfer: *transfer, reason: (*reason).into() }
         }
+        Command::Test { ae_title } => Question::TestNode { ae_title: ae_title.clone() },
         Command::Audit => Question::Audit { before: None, limit: MAX_PAGE },
     }
 }

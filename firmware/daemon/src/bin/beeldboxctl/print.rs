@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, Check, CheckFlag, HoldCode, Reception, Reply, Situation, StateCode, Status, StudyLine,
-    TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation, StateCode, Status,
+    StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -28,6 +28,23 @@ pub fn reply(reply: &Reply) {
         }
         Reply::Transfer(detail) => self::detail(detail),
         Reply::Verified(page) => page.lines.iter().for_each(|line| say!("{}", line.sop_instance)),
+        Reply::NodeTest(test) => {
+            say!("{} at {}", test.ae_title, test.address);
+            for step in &test.steps {
+                let stage = match step.step {
+                    NodeTestStage::Resolve => "name",
+                    NodeTestStage::Connect => "connection",
+                    NodeTestStage::Tls => "TLS",
+                    NodeTestStage::Associate => "association",
+                    NodeTestStage::Context => "verification",
+                    NodeTestStage::Echo => "echo",
+                    NodeTestStage::Release => "release",
+                };
+                let milliseconds = step.took_micros / 1000;
+                say!("{stage:<13} {milliseconds:>6} ms  {}", step.failure.as_deref().unwrap_or("ok"));
+            }
+            say!("{}", test.advice);
+        }
         Reply::Audit(lines) => {
             for line in lines {
                 let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
