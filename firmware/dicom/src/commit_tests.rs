@@ -139,6 +139,20 @@ async fn what_is_wrong_has_its_own_status() {
     assert!(diary.entries().is_empty());
 }
 
+#[test]
+fn a_requestor_that_agreed_to_report_only_may_not_ask() {
+    let bytes = dimse::action_request(1, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, REQUEST);
+    let command = Command::parse(bytes.into()).unwrap();
+    let agreed = AgreedContext {
+        service: crate::services::Service::StorageCommitment,
+        abstract_syntax: STORAGE_COMMITMENT.parse().unwrap(),
+        transfer_syntax: "1.2.840.10008.1.2.1".parse().unwrap(),
+        requestor: crate::services::Roles { scu: false, scp: true },
+    };
+    let refused = asked(&command, &agreed, None, LITTLE).unwrap_err();
+    assert_eq!(refused.status, DimseStatus::UNRECOGNIZED_OPERATION);
+}
+
 #[tokio::test]
 async fn a_data_set_beyond_the_limit_is_refused_and_the_association_goes_on() {
     let (peer, serving) = a_peer(Diary::default());
