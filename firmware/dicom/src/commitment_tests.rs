@@ -72,6 +72,29 @@ fn what_is_missing_or_invalid_is_named() {
 }
 
 #[test]
+fn whatever_a_changed_byte_still_lets_be_read_reads_back_the_same() {
+    for encoding in ENCODINGS {
+        let result = CommitmentResult {
+            transaction: "2.25.7".parse().unwrap(),
+            committed: vec![instance(1)],
+            failed: vec![(instance(2), 0x0112)],
+        };
+        let whole = result.write(encoding);
+        for at in 0..whole.len() {
+            for value in 0..=u8::MAX {
+                let mut changed = whole.clone();
+                changed[at] = value;
+                if let Ok(read) = CommitmentResult::read(&changed, encoding) {
+                    assert_eq!(CommitmentResult::read(&read.write(encoding), encoding), Ok(read));
+                }
+                // Whatever comes of it, it comes.
+                let _ = crate::query::Found::read(&changed, encoding);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_instance_that_is_kept_and_failed_is_failed() {
     let told = CommitmentResult {
         transaction: "2.25.7".parse().unwrap(),
