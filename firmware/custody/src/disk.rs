@@ -71,6 +71,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Length of the ledger's file.
+    pub(crate) fn ledger_len(&self) -> Result<u64, CustodyError> {
+        let found = fs::metadata(self.ledger()).map_err(CustodyError::io("look at the ledger"))?;
+        Ok(found.len())
+    }
+
     pub(crate) fn packs(&self) -> &Path {
         &self.packs
     }

@@ -13,7 +13,7 @@
 //! letters, the clock. One home for SQLite: no other crate opens the ledger.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use beeldbox_protocol::envelope::keys::StorageKey;
 use jiff::Timestamp;
@@ -41,6 +41,7 @@ pub use crate::transfer_records::{
 use crate::disk::Disk;
 use crate::holds::Holds;
 use crate::ledger::Ledger;
+use crate::recovery::Unsurveyed;
 use crate::vault::Vault;
 
 // The words: states, moves between them, reasons.
@@ -115,12 +116,14 @@ struct Parts {
     vault: Arc<Vault>,
     disk: Arc<Disk>,
     holds: Arc<Holds>,
+    /// What the survey after start-up has to look at; gone once it has.
+    unsurveyed: Mutex<Option<Unsurveyed>>,
     pack_bytes_max: u64,
 }
 
 impl Custody {
-    /// Takes the directory, recovers it, and starts the ledger thread. Blocks; nobody can use custody before recovery
-    /// is over.
+    /// Takes the directory, recovers what was in the making when it was last used, and starts the ledger thread. Blocks;
+    /// nobody can use custody before that is over. [`Custody::survey`] then looks at what lay still.
     ///
     /// # Errors
     /// [`CustodyError::InUse`] if another process has the directory, [`CustodyError::NewerSchema`] if a later version
@@ -140,12 +143,16 @@ impl Custody {
         let mut connection = schema::open(&disk.ledger())?;
         disk.sync_top()?;
         let vault = Arc::new(Vault::new(storage_key));
-        let report = recovery::recover(&mut connection, &disk, &vault, now)?;
+        let (report, unsurveyed) = recovery::recover(&mut connection, &disk, &vault, now)?;
         disk.remake_ballast(disk.free_bytes()?);
         let disk = Arc::new(disk);
         let ledger = Ledger::start(connection, lock, Arc::clone(&disk))?;
         let holds = Arc::new(Holds::default());
-        Ok((Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, pack_bytes_max }) }, report))
+        let unsurveyed = Mutex::new(Some(unsurveyed));
+        Ok((
+            Custody { parts: Arc::new(Parts { ledger, vault, disk, holds, unsurveyed, pack_bytes_max }) },
+            report,
+        ))
     }
 
     /// Counts commits that changed something: wakes whoever shows or drives the ledger.
@@ -178,6 +185,10 @@ impl Custody {
     /// If the file system does not say.
     pub fn free_space(&self) -> Result<u64, CustodyError> {
         self.parts.disk.free_bytes()
+    }
+
+    fn take_unsurveyed(&self) -> Option<Unsurveyed> {
+        self.parts.unsurveyed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

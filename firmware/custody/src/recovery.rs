@@ -1,25 +1,35 @@
-//! Start-up: what is on disk is made to agree with what the ledger says, before anyone can use it.
+//! Start-up: what is on disk is made to agree with what the ledger says.
 //!
 //! The ledger decides. Bytes it does not know of are removed; nobody was told that they are safe. Bytes that it knows
 //! of and that are not there are named loudly, never dropped in silence, so that the PACS can send again. Erasing that
 //! was begun is ended. Running all this twice is running it once; `QUEUE.md` has the table.
+//!
+//! In two parts, so that a box with a million instances is back as soon as an empty one. Before anyone can use custody:
+//! whatever was in the making when power went, which is as much as there were associations. Right after
+//! ([`Custody::survey`]): what lay still, pack by pack.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, OpenOptions};
+use std::path::PathBuf;
 
 use beeldbox_protocol::envelope::pack::PackId;
 use beeldbox_protocol::ident::AeTitle;
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use crate::columns::pack_at;
 use crate::disk::Disk;
 use crate::error::CustodyError;
 use crate::records::CollectionId;
 use crate::survey::{self, PackFound};
 use crate::vault::Vault;
-use crate::{admission, erasing};
+use crate::{Custody, admission, erasing};
+
+/// A ledger of at most so many bytes is checked before anyone can use it; the check of a larger one would keep the ports
+/// closed for long, and is the first thing that the survey does.
+const CHECKED_AT_ONCE: u64 = 16 * 1024 * 1024;
+
+/// Packs looked at in one go of the survey: a few milliseconds.
+const SURVEY_PAGE: u32 = 200;
 
 /// What start-up found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,14 +88,90 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
-/// Recovers the directory. A full disk does not stop it: the ballast is given up for it.
+impl RecoveryReport {
+    /// Takes over what another part of start-up found.
+    pub fn add(&mut self, other: RecoveryReport) {
+        self.tails_cut += other.tails_cut;
+        self.tail_bytes += other.tail_bytes;
+        self.packs_closed += other.packs_closed;
+        self.empty_removed += other.empty_removed;
+        self.orphans_removed += other.orphans_removed;
+        self.parts_to_refetch += other.parts_to_refetch;
+        self.erasures_resumed += other.erasures_resumed;
+        self.damaged.extend(other.damaged);
+    }
+}
+
+/// What the survey has to look at: the files that were in the pack folder when custody was opened, and whether the
+/// ledger still has to be checked.
+pub(crate) struct Unsurveyed {
+    files: Vec<PathBuf>,
+    is_ledger_unchecked: bool,
+}
+
+impl Custody {
+    /// The second part of start-up: checks a large ledger, compares every closed pack with its file, and removes files that
+    /// nobody knows. Blocks; called once, on a thread of its own, right after custody was opened. Others use custody
+    /// meanwhile; calling it again finds nothing to do.
+    ///
+    /// # Errors
+    /// [`CustodyError::LedgerCorrupt`] if the database fails its check: the process must end, nothing can be promised any
+    /// more. Otherwise whatever the disk says; damage to packs is in the report.
+    pub fn survey(&self) -> Result<RecoveryReport, CustodyError> {
+        let mut report = RecoveryReport::default();
+        let Some(Unsurveyed { files, is_ledger_unchecked }) = self.take_unsurveyed() else {
+            return Ok(report);
+        };
+        if is_ledger_unchecked {
+            self.ledger().wait(quick_check)?;
+        }
+        let mut after = 0;
+        loop {
+            let (disk, vault) = (self.disk(), self.vault());
+            let (found, last) = self.ledger().wait(move |connection| {
+                let mut report = RecoveryReport::default();
+                let page = survey::closed(connection, after, SURVEY_PAGE)?;
+                for pack in &page {
+                    survey_pack(connection, &disk, &vault, pack, &mut report)?;
+                }
+                Ok((report, page.last().map(|pack| pack.row)))
+            })?;
+            report.add(found);
+            let Some(last) = last else { break };
+            after = last;
+        }
+        let page = usize::try_from(SURVEY_PAGE).unwrap_or(usize::MAX);
+        for page in files.chunks(page) {
+            let (disk, page) = (self.disk(), page.to_vec());
+            report.orphans_removed +=
+                self.ledger().wait(move |connection| remove_orphans(connection, &disk, &page))?;
+        }
+        Ok(report)
+    }
+}
+
+/// Recovers the directory as far as it must be before anyone can use it. A full disk does not stop it: the ballast is
+/// given up for it. Gives what is left for the survey.
 pub(crate) fn recover(
     connection: &mut Connection,
     disk: &Disk,
     vault: &Vault,
     now: Timestamp,
+) -> Result<(RecoveryReport, Unsurveyed), CustodyError> {
+    let is_ledger_unchecked = disk.ledger_len()? > CHECKED_AT_ONCE;
+    if !is_ledger_unchecked {
+        quick_check(connection)?;
+    }
+    let report = recover_first(connection, disk, vault, now)?;
+    Ok((report, Unsurveyed { files: pack_files(disk)?, is_ledger_unchecked }))
+}
+
+fn recover_first(
+    connection: &mut Connection,
+    disk: &Disk,
+    vault: &Vault,
+    now: Timestamp,
 ) -> Result<RecoveryReport, CustodyError> {
-    quick_check(connection)?;
     match recover_once(connection, disk, vault, now) {
         Err(error) if is_full(&error) => {
             disk.release_ballast();
@@ -103,7 +189,7 @@ fn recover_once(
 ) -> Result<RecoveryReport, CustodyError> {
     let mut report = RecoveryReport::default();
     let transaction = connection.transaction()?;
-    for pack in survey::packs(&transaction)? {
+    for pack in survey::unsettled(&transaction)? {
         survey_pack(&transaction, disk, vault, &pack, &mut report)?;
     }
     for collection in
@@ -112,7 +198,6 @@ fn recover_once(
         report.empty_removed += u32::from(admission::remove_if_empty(&transaction, collection)?);
     }
     transaction.commit()?;
-    report.orphans_removed = remove_orphans(connection, disk)?;
     report.erasures_resumed = resume_erasing(connection, disk, vault, now)?;
     empty_log(connection)?;
     Ok(report)
@@ -185,20 +270,26 @@ fn cut(disk: &Disk, pack: &PackId, len: u64) -> Result<(), CustodyError> {
     cut.map_err(CustodyError::io("cut the tail of a pack"))
 }
 
-/// Removes every file of the pack folder that has no row: it was made and nobody was told of it.
-fn remove_orphans(connection: &Connection, disk: &Disk) -> Result<u32, CustodyError> {
-    let mut statement = connection.prepare("SELECT id FROM pack")?;
-    let mut rows = statement.query([])?;
-    let mut known = HashSet::new();
-    while let Some(row) = rows.next()? {
-        known.insert(disk.pack(&pack_at(row, "id")?));
-    }
-    let mut removed = 0;
+/// Every file in the pack folder.
+fn pack_files(disk: &Disk) -> Result<Vec<PathBuf>, CustodyError> {
     let list = fs::read_dir(disk.packs()).map_err(CustodyError::io("list the packs"))?;
-    for entry in list {
-        let path = entry.map_err(CustodyError::io("list the packs"))?.path();
-        if !known.contains(&path) {
-            fs::remove_file(&path).map_err(CustodyError::io("remove an orphan"))?;
+    list.map(|entry| entry.map(|entry| entry.path()).map_err(CustodyError::io("list the packs"))).collect()
+}
+
+/// Removes those files that have no row: they were made and nobody was told of them. What was made after custody was
+/// opened is not among them.
+fn remove_orphans(connection: &Connection, disk: &Disk, files: &[PathBuf]) -> Result<u32, CustodyError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM pack WHERE id = ?1")?;
+    let mut removed = 0;
+    for path in files {
+        let name =
+            path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<PackId>().ok());
+        let is_known = match name.filter(|id| disk.pack(id) == *path) {
+            Some(id) => statement.query_row([id.as_bytes()], |_| Ok(())).optional()?.is_some(),
+            None => false,
+        };
+        if !is_known && path.exists() {
+            fs::remove_file(path).map_err(CustodyError::io("remove an orphan"))?;
             removed += 1;
         }
     }

@@ -48,6 +48,9 @@ CREATE TABLE pack (
     CHECK ((wrapped_key IS NULL) = (state = 'erasing'))
 ) STRICT;
 CREATE INDEX pack_by_collection ON pack (collection);
+-- What start-up looks for, however many packs and collections there are.
+CREATE INDEX pack_unsettled ON pack (row) WHERE state <> 'closed';
+CREATE INDEX collection_empty ON collection (id) WHERE instances = 0 AND erasing_at IS NULL;
 
 -- One stored instance: one frame of a pack.
 CREATE TABLE instance (

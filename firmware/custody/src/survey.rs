@@ -5,7 +5,7 @@ use std::io;
 
 use beeldbox_protocol::envelope::pack::PackId;
 use beeldbox_protocol::ident::AeTitle;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::columns::{pack_at, text_maybe};
 use crate::disk::Disk;
@@ -27,14 +27,36 @@ pub(crate) struct PackFound {
     wrapped_key: Option<Vec<u8>>,
 }
 
-/// Every pack the ledger knows.
-pub(crate) fn packs(connection: &Connection) -> Result<Vec<PackFound>, CustodyError> {
-    let mut statement = connection.prepare(
-        "SELECT p.row, p.id, p.collection, c.source_ae, p.state, p.len_bytes, p.frames, p.wrapped_key
-         FROM pack p JOIN collection c ON c.id = p.collection
-         ORDER BY p.row",
-    )?;
-    let mut rows = statement.query([])?;
+/// What is asked about a pack, without the end of the statement.
+const PACKS: &str =
+    "SELECT p.row, p.id, p.collection, c.source_ae, p.state, p.len_bytes, p.frames, p.wrapped_key
+     FROM pack p JOIN collection c ON c.id = p.collection ";
+
+/// Packs that were being filled, fetched or erased.
+pub(crate) fn unsettled(connection: &Connection) -> Result<Vec<PackFound>, CustodyError> {
+    read_packs(connection, "WHERE p.state <> 'closed' ORDER BY p.row", [])
+}
+
+/// A page of the packs that are closed, behind the row named by `after`.
+pub(crate) fn closed(
+    connection: &Connection,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<PackFound>, CustodyError> {
+    read_packs(
+        connection,
+        "WHERE p.state = 'closed' AND p.row > ?1 ORDER BY p.row LIMIT ?2",
+        params![after, limit],
+    )
+}
+
+fn read_packs(
+    connection: &Connection,
+    end: &str,
+    values: impl Params,
+) -> Result<Vec<PackFound>, CustodyError> {
+    let mut statement = connection.prepare_cached(&format!("{PACKS}{end}"))?;
+    let mut rows = statement.query(values)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(PackFound {

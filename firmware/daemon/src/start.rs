@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use beeldbox_custody::{Custody, OpenOptions};
+use beeldbox_custody::{Custody, CustodyError, OpenOptions, RecoveryReport};
 use beeldbox_dicom::{Listeners, NodePolicy};
 use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
@@ -33,6 +33,7 @@ use beeldbox_transfer::{Clock, Random, worker};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -92,7 +93,11 @@ pub async fn run(settings: Settings) -> Result<()> {
 
     beeldbox_system::service::ready(&format!("{} listens on {dicom_address}", settings.dicom.ae_title));
     info!(%dicom_address, ae_title = %settings.dicom.ae_title, "ready");
-    let doubt = until_stop(&custody).await;
+    let survey = tokio::task::spawn_blocking({
+        let custody = custody.clone();
+        move || custody.survey()
+    });
+    let doubt = until_stop(&custody, survey).await;
     beeldbox_system::service::stopping();
     stop.cancel();
     let all = async {
@@ -186,7 +191,7 @@ fn node_policy(settings: &Settings) -> NodePolicy {
     policy
 }
 
-fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     vec![
         worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
         worker::spawn(Closer::new(road.clone()), stop.clone()),
@@ -202,8 +207,13 @@ fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<tokio::task::Join
     ]
 }
 
-/// Waits for a signal, or for storage to be in doubt; gives the reason in the second case.
-async fn until_stop(custody: &Custody) -> Option<String> {
+/// Waits for a signal, or for storage to be in doubt; gives the reason in the second case. Meanwhile it says what the
+/// survey of what lay still has found.
+async fn until_stop(
+    custody: &Custody,
+    survey: JoinHandle<Result<RecoveryReport, CustodyError>>,
+) -> Option<String> {
+    let mut survey = Some(survey);
     let mut failed = custody.failed();
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -216,6 +226,12 @@ async fn until_stop(custody: &Custody) -> Option<String> {
         tokio::select! {
             _ = terminate.recv() => return None,
             _ = interrupt.recv() => return None,
+            surveyed = async { survey.as_mut().expect("asked only while it is there").await }, if survey.is_some() => {
+                survey = None;
+                if let Some(why) = tell_survey(surveyed) {
+                    return Some(why);
+                }
+            }
             _ = alive.tick() => beeldbox_system::service::alive(),
             changed = failed.changed() => {
                 let why = failed.borrow().clone();
@@ -225,6 +241,21 @@ async fn until_stop(custody: &Custody) -> Option<String> {
             }
         }
     }
+}
+
+/// Says what the survey found. Gives the reason to stop if nothing can be promised any more.
+fn tell_survey(surveyed: Result<Result<RecoveryReport, CustodyError>, JoinError>) -> Option<String> {
+    match surveyed {
+        Ok(Ok(report)) if report == RecoveryReport::default() => info!("what lay still is in order"),
+        Ok(Ok(report)) if report.damaged.is_empty() => info!(%report, "what lay still was put in order"),
+        Ok(Ok(report)) => {
+            error!(%report, "stored images are damaged or gone: their PACS must send them again")
+        }
+        Ok(Err(error @ CustodyError::LedgerCorrupt { .. })) => return Some(error.to_string()),
+        Ok(Err(error)) => error!(%error, "what lay still could not be surveyed"),
+        Err(error) => error!(%error, "the survey ended by itself"),
+    }
+    None
 }
 
 fn remove_socket(path: &Path) {

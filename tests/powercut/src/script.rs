@@ -65,7 +65,9 @@ pub fn options(dir: &Path) -> OpenOptions {
 /// # Errors
 /// What custody says.
 pub fn open(dir: &Path) -> Result<(Custody, RecoveryReport)> {
-    Custody::open(options(dir)).context("open custody")
+    let (custody, mut report) = Custody::open(options(dir)).context("open custody")?;
+    report.add(custody.survey().context("survey custody")?);
+    Ok((custody, report))
 }
 
 /// Plays the whole script. `elsewhere` is the folder of the other hospital's custody, which is not under test.

@@ -1,6 +1,9 @@
 -- From schema version 1 to 2: aliases, quotas per peer, storage commitment, lists that are paged by index.
 ALTER TABLE collection ADD COLUMN called_ae TEXT;
 ALTER TABLE collection ADD COLUMN two_patients INTEGER NOT NULL DEFAULT 0 CHECK (two_patients IN (0, 1));
+-- What start-up looks for, however many packs and collections there are.
+CREATE INDEX pack_unsettled ON pack (row) WHERE state <> 'closed';
+CREATE INDEX collection_empty ON collection (id) WHERE instances = 0 AND erasing_at IS NULL;
 CREATE INDEX transfer_to_address ON transfer (seq)
     WHERE direction = 'outbound' AND addressee IS NULL AND state IN ('collecting', 'queued', 'held');
 CREATE INDEX transfer_with_partner ON transfer (direction, seq) WHERE direction = 'inbound' OR addressee IS NOT NULL;

@@ -47,7 +47,9 @@ static STARTING: RwLock<()> = RwLock::new(());
 
 pub(super) fn try_open(options: OpenOptions) -> Result<(Custody, RecoveryReport), CustodyError> {
     let _no_child_is_starting = STARTING.read().unwrap();
-    Custody::open_with(options, SMALL_PACK)
+    let (custody, mut report) = Custody::open_with(options, SMALL_PACK)?;
+    report.add(custody.survey()?);
+    Ok((custody, report))
 }
 
 /// Starts a child.
