@@ -265,6 +265,8 @@ impl TwoHospitals {
                 CheckFlag::NoBsn,
                 CheckFlag::PortalDelivery,
                 CheckFlag::Conflict,
+                CheckFlag::TwoPatients,
+                CheckFlag::NoPatientId,
                 CheckFlag::NoPatientName,
             ],
         };
