@@ -59,6 +59,10 @@ const NOT_MISSED: [(&str, &str, &str, &str); 7] = [
     ("top", "SQLite", "", "these cover each other, and without any of them names are lost, see below"),
 ];
 
+/// Flushes that are missed only if an older log lies behind the head of the new one, which depends on how many commits a story
+/// happened to group: SQLite makes them, and neither outcome says anything about us.
+const MISSED_AT_TIMES: [(&str, &str, &str); 1] = [("log", "SQLite, commit to the log", "begin log")];
+
 /// A recorded story.
 struct Story {
     model: Model,
@@ -123,7 +127,11 @@ fn judge_sites(missed: &BTreeMap<Site, bool>) {
         let listed = NOT_MISSED.iter().find(|(of, from, after, _)| {
             *of == site.of && site.from.starts_with(from) && (after.is_empty() || *after == site.after)
         });
+        let at_times = MISSED_AT_TIMES
+            .iter()
+            .any(|(of, from, after)| *of == site.of && site.from.starts_with(from) && *after == site.after);
         match (missed, listed) {
+            (true | false, None) if at_times => {}
             (true, None) | (false, Some(_)) => {}
             (false, None) => wrong.push(format!("{site} is not missed: say why it is there, or remove it")),
             (true, Some((.., reason))) => wrong.push(format!("{site} is missed, although {reason}")),
