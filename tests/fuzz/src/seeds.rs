@@ -18,7 +18,9 @@ pub fn of(target: &str) -> Seeds {
         "certificate" => targets::certificate::seeds(),
         "command_set" => targets::dicom::command_set_seeds(),
         "control_pdu" => targets::dicom::control_pdu_seeds(),
-        "data_set_header" => targets::dicom::data_set_header_seeds(),
+        "data_set_header" | "query_response" | "commitment_request" => {
+            targets::dicom::data_set_header_seeds()
+        }
         "letter" => targets::letter::seeds(),
         "pack" => targets::pack::seeds(),
         "portal" => targets::portal::seeds(),

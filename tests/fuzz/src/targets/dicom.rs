@@ -31,6 +31,18 @@ pub fn data_set_header(input: &[u8]) {
     within(Allowance::FourTimes, input.len(), || beeldbox_dicom::fuzzing::data_set_header(*syntax, data_set));
 }
 
+/// An identifier that an archive answers a query with. The first byte chooses the transfer syntax.
+#[cfg(fuzzing)]
+pub fn query_response(input: &[u8]) {
+    within(Allowance::Fixed, input.len(), || beeldbox_dicom::fuzzing::query_response(input));
+}
+
+/// A request for storage commitment. The first byte chooses the transfer syntax.
+#[cfg(fuzzing)]
+pub fn commitment_request(input: &[u8]) {
+    within(Allowance::Fixed, input.len(), || beeldbox_dicom::fuzzing::commitment_request(input));
+}
+
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const IMPLICIT: &str = "1.2.840.10008.1.2";

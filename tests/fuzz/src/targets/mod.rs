@@ -34,6 +34,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "command_set", run: dicom::command_set },
     #[cfg(fuzzing)]
     Target { name: "data_set_header", run: dicom::data_set_header },
+    #[cfg(fuzzing)]
+    Target { name: "query_response", run: dicom::query_response },
+    #[cfg(fuzzing)]
+    Target { name: "commitment_request", run: dicom::commitment_request },
     Target { name: "pack", run: pack::run },
     Target { name: "letter", run: letter::run },
     Target { name: "receipt", run: receipt::run },
@@ -44,12 +48,14 @@ pub const TARGETS: &[Target] = &[
 
 /// Names of all readers, also of those that this build leaves out, in the order in which they are run, each with its
 /// longest input in bytes.
-pub const NAMES: [(&str, usize); 10] = [
+pub const NAMES: [(&str, usize); 12] = [
     ("pack", 16 * 1024),
     ("control_pdu", 16 * 1024),
     ("association", 32 * 1024),
     ("command_set", 4 * 1024),
     ("data_set_header", 16 * 1024),
+    ("query_response", 16 * 1024),
+    ("commitment_request", 16 * 1024),
     ("letter", 16 * 1024),
     ("receipt", 8 * 1024),
     ("certificate", 4 * 1024),
