@@ -46,17 +46,6 @@ impl TwoHospitals {
         self.studies().await.into_iter().find(|line| is_of(line, &study.uid))
     }
 
-    /// The only transfer to others that Noord has; waits for it.
-    pub async fn only_transfer(&self) -> beeldbox_protocol::ident::TransferId {
-        let mut found = None;
-        self.until("a transfer has an addressee", async || {
-            found = self.transfers(At::Noord).await.pop();
-            found.is_some()
-        })
-        .await;
-        found.map(|line| line.transfer).expect("it was found")
-    }
-
     /// A technician closes a study.
     pub async fn close(&self, line: &StudyLine) {
         self.ask(At::Noord, Question::CloseStudy { study: line.study }).await;
