@@ -65,7 +65,7 @@ async fn script_under_faults() {
 #[tokio::test]
 async fn an_error_at_any_write_or_flush_is_never_a_false_success() {
     for error in ["EIO", "ENOSPC"] {
-        sweep("pwrite64,fsync,fdatasync", &format!("error={error}")).await;
+        sweep("pwrite64,fsync,fdatasync,ftruncate,unlink,statfs", &format!("error={error}")).await;
     }
 }
 
