@@ -9,6 +9,8 @@ pub mod ending;
 pub mod foreign;
 // Certificates that a story needs and nobody should issue.
 pub mod forged;
+// Peers that mean no good.
+pub mod hostile;
 // Stories with DICOM settings of their own, and what is sent to other names and ports.
 pub mod own_settings;
 // Two hospitals, a portal, and verbs.

@@ -206,7 +206,10 @@ impl World {
             Question::Decline { transfer, reason } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
-            Question::TestNode { .. } | Question::Verify { .. } | Question::Audit { .. } | Question::WaitForChange { .. } => {
+            Question::TestNode { .. }
+            | Question::Verify { .. }
+            | Question::Audit { .. }
+            | Question::WaitForChange { .. } => {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
         }
