@@ -31,7 +31,7 @@ async fn we_answer_for_what_we_have_and_say_why_not_for_the_rest() {
     // The peer was not told before the power went: it will be.
     custody.close().await;
     let (custody, _) = open(dir.path());
-    assert_eq!(custody.due_commitments(at(2), 10).await.unwrap(), [report.clone()]);
+    assert_eq!(custody.due_commitments(at(2), 10).await.unwrap(), std::slice::from_ref(&report));
     custody.postpone_commitment(report.id, at(50)).await.unwrap();
     assert!(custody.due_commitments(at(49), 10).await.unwrap().is_empty());
     assert_eq!(custody.next_commitment_due().await.unwrap(), Some(at(50)));
