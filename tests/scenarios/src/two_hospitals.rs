@@ -231,7 +231,7 @@ impl TwoHospitals {
         let mut line = None;
         self.until("the study is closed", async || {
             line = self.studies().await.into_iter().find(|line| is_of(line, &study.uid));
-            line.as_ref().is_some_and(|line| line.situation.state == StateCode::Queued)
+            line.as_ref().is_some_and(is_closed)
         })
         .await;
         line.expect("it was found")
@@ -302,10 +302,7 @@ impl TwoHospitals {
 
     /// Every study that Noord received goes to Zuid, is imported and delivered.
     pub async fn everything_goes_through(&self) -> Vec<TransferId> {
-        self.until("every study is closed", async || {
-            self.studies().await.iter().all(|line| line.situation.state == StateCode::Queued)
-        })
-        .await;
+        self.until("every study is closed", async || self.studies().await.iter().all(is_closed)).await;
         let mut transfers = Vec::new();
         for line in self.studies().await {
             transfers.push(self.address_number(line.study, ZUID).await);
@@ -505,4 +502,9 @@ fn tails_of_logs(root: &Path) -> String {
         let _infallible = writeln!(text, "── {}\n{tail}", log.file_name().display());
     }
     text
+}
+
+/// Whether a study waits for a technician: queued, or held because it is doubtful.
+fn is_closed(line: &StudyLine) -> bool {
+    matches!(line.situation.state, StateCode::Queued | StateCode::Held)
 }
