@@ -1,0 +1,297 @@
+//! Questions and answers between `beeldboxd` and its front ends: the web pages and `beeldboxctl`.
+//!
+//! Carried over a Unix socket: one JSON object per line in each direction, one [`Answer`] for each [`Call`], in order.
+//! The socket's file permissions decide who may ask at all; the [`Actor`] says on whose behalf, for the audit trail.
+//! A page never decides: it shows an answer and posts a question.
+//!
+//! Nothing that is asked or answered is written to a log: the lines carry patient data.
+
+// Whom one can send to.
+mod addressee;
+// What a person must see before a study leaves.
+mod check;
+// How the box and its neighbours are.
+mod status;
+// Where a transfer is, why, and who can act.
+mod situation;
+// Transfers, receipts, audit, in lines and in full.
+mod transfer;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clinical::Confidential;
+use crate::ident::{AddresseeId, AeTitle, TransferId};
+
+pub use addressee::{Addressee, AddresseePage, Reception};
+pub use check::{Check, CheckFlag, StudyLine};
+pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
+pub use status::{NodeTest, NodeTestStage, NodeTestStep, PacsStatus, PortalStatus, Status};
+pub use transfer::{
+    AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
+    VerifiedLine, VerifiedPage,
+};
+
+/// Longest line either side accepts, in bytes. A page of a list is far below it.
+pub const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
+
+/// Most rows one answer carries.
+pub const MAX_PAGE: u32 = 200;
+
+/// On whose behalf a question is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Actor {
+    /// Account name of the web pages, or of the system user of `beeldboxctl`.
+    pub name: String,
+    /// Where the question was asked.
+    pub through: FrontEnd,
+}
+
+/// The front ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrontEnd {
+    /// The local web pages.
+    Web,
+    /// `beeldboxctl`.
+    CommandLine,
+}
+
+/// One line from a front end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    /// Who asks.
+    pub actor: Actor,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// Names a received study on this box: the instances that were closed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StudyNumber(pub i64);
+
+/// What can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Question {
+    /// How the box is: one page for a person at the desk. Answered by [`Reply::Status`].
+    Status,
+    /// Received studies that wait for an addressee, newest first. Answered by [`Reply::Studies`].
+    Studies {
+        /// Only those before this one.
+        before: Option<StudyNumber>,
+        /// At most so many, up to [`MAX_PAGE`].
+        limit: u32,
+    },
+    /// One received study. Answered by [`Reply::Study`].
+    Study {
+        /// Which.
+        study: StudyNumber,
+    },
+    /// Close a study now instead of waiting for its quiet time. Answered by [`Reply::Done`].
+    CloseStudy {
+        /// Which.
+        study: StudyNumber,
+    },
+    /// Search the national directory. Answered by [`Reply::Addressees`].
+    Addressees {
+        /// Words of organisation, department or place, in any order, each from its beginning.
+        query: String,
+        /// At most so many.
+        limit: u32,
+    },
+    /// What the check page must show before a send. Answered by [`Reply::Check`].
+    Check {
+        /// Which study.
+        study: StudyNumber,
+        /// To whom.
+        addressee: AddresseeId,
+    },
+    /// Send a study. Closes it if it is still open. Answered by [`Reply::Sent`].
+    Send {
+        /// Which study: its number, or its Study Instance UID.
+        study: StudyRef,
+        /// To whom.
+        addressee: AddresseeId,
+        /// Words for the addressee; sealed with the study.
+        note: Option<Confidential>,
+        /// Whom the addressee may call back; sealed with the study.
+        reply_contact: Option<Confidential>,
+        /// Whether the addressee should be told to hurry.
+        urgent: bool,
+        /// The flags of the check page that the person ticked.
+        acknowledged: Vec<CheckFlag>,
+    },
+    /// Outbound transfers that have an addressee, newest first. Answered by [`Reply::Transfers`].
+    Transfers {
+        /// Only those before this one, which ended the last page.
+        before: Option<TransferId>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One transfer, in or out. Answered by [`Reply::Transfer`].
+    Transfer {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Take a transfer back. Answered by [`Reply::Done`].
+    Recall {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Try a waiting transfer now, or let a held one go on after a person looked. Answered by [`Reply::Done`].
+    Resume {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Inbound transfers, newest first. Answered by [`Reply::Transfers`].
+    Inbox {
+        /// Only those created before.
+        before: Option<TransferId>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Import an opened transfer into the local PACS. Answered by [`Reply::Done`].
+    Import {
+        /// Which.
+        transfer: TransferId,
+        /// The local Patient ID to put in place of the sender's.
+        patient_id: Option<Confidential>,
+    },
+    /// Refuse an opened transfer. Answered by [`Reply::Done`].
+    Decline {
+        /// Which.
+        transfer: TransferId,
+        /// Why; the sender is told.
+        reason: DeclineCode,
+    },
+    /// Re-read and authenticate sealed instances, a page at a time. Answered by [`Reply::Verified`].
+    Verify {
+        /// Go on after this one.
+        after: Option<i64>,
+    },
+    /// Call a DICOM node of ours and ask for an echo, step by step. Answered by [`Reply::NodeTest`].
+    TestNode {
+        /// Which of the peers in the settings; none is the PACS that incoming studies go to.
+        ae_title: Option<AeTitle>,
+    },
+    /// The audit trail, newest first. Answered by [`Reply::Audit`].
+    Audit {
+        /// Only records before this one.
+        before: Option<i64>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Answered by [`Reply::Changed`] as soon as something differs from `since`, or after 25 seconds.
+    WaitForChange {
+        /// The change number last seen; 0 to begin.
+        since: u64,
+    },
+}
+
+/// Names a study by its number or by its UID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StudyRef {
+    /// Its number on this box.
+    Number(StudyNumber),
+    /// Its Study Instance UID; must name exactly one study that can be sent.
+    Uid(crate::ident::StudyInstanceUid),
+}
+
+/// One line back.
+pub type Answer = Result<Reply, Refusal>;
+
+/// What can be answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "with", rename_all = "kebab-case")]
+pub enum Reply {
+    /// See [`Question::Status`].
+    Status(Box<Status>),
+    /// See [`Question::Studies`].
+    Studies(Vec<StudyLine>),
+    /// See [`Question::Study`].
+    Study(Box<StudyLine>),
+    /// See [`Question::Addressees`].
+    Addressees(AddresseePage),
+    /// See [`Question::Check`].
+    Check(Box<Check>),
+    /// See [`Question::Send`].
+    Sent(TransferId),
+    /// See [`Question::Transfers`] and [`Question::Inbox`].
+    Transfers(Vec<TransferLine>),
+    /// See [`Question::Transfer`].
+    Transfer(Box<TransferDetail>),
+    /// See [`Question::Verify`].
+    Verified(VerifiedPage),
+    /// See [`Question::TestNode`].
+    NodeTest(NodeTest),
+    /// See [`Question::Audit`].
+    Audit(Vec<AuditLine>),
+    /// See [`Question::WaitForChange`].
+    Changed(u64),
+    /// It is done, and durable.
+    Done,
+}
+
+/// Why a question is not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct Refusal {
+    /// For programs, and for wording in the person's language.
+    pub code: RefusalCode,
+    /// One English sentence: what happened and what to do next. Never patient data.
+    pub message: String,
+}
+
+/// Kinds of refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalCode {
+    /// The line was not a question.
+    NotAQuestion,
+    /// No such study, transfer or addressee.
+    NotFound,
+    /// More than one study answers to that name.
+    Ambiguous,
+    /// Not in this state: something else came first.
+    NotNow,
+    /// The addressee cannot receive: no key is published.
+    AddresseeCannotReceive,
+    /// The addressee's key could not be verified.
+    AddresseeNotVerified,
+    /// A flag of the check page was not ticked.
+    NotAcknowledged,
+    /// The study has nothing that could be sent.
+    NothingToSend,
+    /// A value was not acceptable.
+    BadValue,
+    /// The portal could not be asked.
+    PortalUnreachable,
+    /// The box's own storage failed.
+    Storage,
+    /// This version cannot do it.
+    NotSupported,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_reads_back() {
+        let line = r#"{"actor":{"name":"j.smit","through":"web"},"question":{"ask":"send","study":12,"addressee":"zuid-radiologie","note":"graag oordeel","reply_contact":null,"urgent":true,"acknowledged":["first-time"]}}"#;
+        let call: Call = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&call).unwrap(), line);
+        assert!(!format!("{call:?}").contains("graag"));
+    }
+
+    #[test]
+    fn an_answer_reads_back() {
+        let answer: Answer = Err(Refusal { code: RefusalCode::NotFound, message: "no such study".into() });
+        let line = serde_json::to_string(&answer).unwrap();
+        assert!(serde_json::from_str::<Answer>(&line).unwrap().is_err());
+        let done = serde_json::to_string(&Answer::Ok(Reply::Done)).unwrap();
+        assert!(matches!(serde_json::from_str::<Answer>(&done), Ok(Ok(Reply::Done))));
+    }
+}
