@@ -1,7 +1,8 @@
 //! Intake: the instances of one association, sealed as they arrive, acknowledged only when they are durable.
 //!
 //! ```text
-//!   begin ──► write … ──► finish:  append ─► fdatasync(pack) ─► COMMIT ─► DurablyStored ──► the caller may say success
+//!   begin ──► write … ──► finish:  append ─► fdatasync(pack) ─► judged ─► DurablyStored ──► the caller may say success
+//!     │                     │                                      └─ the row's COMMIT follows ([`crate::ledger`])
 //!     │                     └──► any failure: no proof, and the pack is never appended to again
 //!     └──► abandon: the torn frame is cut off
 //! ```
@@ -55,7 +56,7 @@ pub struct IntakeSession {
     buffer: Vec<u8>,
 }
 
-/// Proof that an instance is in custody: sealed, flushed, committed. Only custody makes it; whoever answers success
+/// Proof that an instance is in custody: sealed, flushed, and judged by the ledger. Only custody makes it; whoever answers success
 /// must have one.
 #[derive(Debug)]
 pub struct DurablyStored {
@@ -146,7 +147,8 @@ impl IntakeSession {
     /// Whatever fails on the way: then nothing may be acknowledged, and the pack is not used again.
     ///
     /// # Durability
-    /// When this returns a proof, the instance is on stable storage and the ledger knows it.
+    /// When this returns a proof, the instance is on stable storage and the ledger knows it; should the ledger forget
+    /// it in a power cut, start-up finds it again by its frame.
     pub fn finish(&mut self, now: Timestamp) -> Result<DurablyStored, IntakeError> {
         let mut frame = self.frame.take().ok_or(IntakeError::NotBegun)?;
         let study = frame.description.study.clone();
@@ -359,8 +361,12 @@ fn commit(
         now,
     };
     let vault = custody.vault();
-    let admission =
-        custody.ledger().wait(move |connection| admission::admit(connection, &vault, &arrival))?;
+    // Its frame is flushed, and start-up takes in whole frames without rows: only what else was decided has to be
+    // committed before anyone is told.
+    let admission = custody.ledger().wait_ahead(
+        move |connection| admission::admit(connection, &vault, &arrival),
+        |admission| *admission == Admission::Admitted,
+    )?;
     if admission == Admission::Admitted {
         pack.committed_len = pack.committed_len.saturating_add(frame.written);
         pack.frames = pack.frames.saturating_add(1);

@@ -2,20 +2,24 @@
 //!
 //! ```text
 //!   caller ──(closure)──► queue ──► thread: BEGIN; one SAVEPOINT per closure; COMMIT ──► answers
+//!                                              └─ found again from the packs: answer now, COMMIT within LAG_MAX
 //! ```
 //!
 //! The thread takes everything that waits and commits it as one transaction (one flush for all); a closure that fails
-//! undoes only itself. Answers are given after the commit, never before. A full disk fails the whole group, releases
-//! the ballast and goes on. Any other failure of the storage under the database puts it *in doubt*: nothing is retried,
-//! nobody is told of a success any more, and `failed` tells the program to end and to recover.
+//! undoes only itself. Answers are given after the commit, with one exception: what start-up would find again from what
+//! is flushed already ([`Ledger::wait_ahead`]: an instance whose frame stands in its pack) is answered when it has been
+//! judged, and its commit follows. A full disk fails the whole group, releases the ballast and goes on. Any other failure
+//! of the storage under the database puts it *in doubt*, and so does any failure while answers are ahead of their commit:
+//! nothing is retried, nobody is told of a success any more, and `failed` tells the program to end and to recover.
 //!
 //! The connection is exclusive, checkpoints are made here after the answers, and nothing else ever opens the file.
 
 use std::cell::Cell;
 use std::fs::File;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
@@ -29,6 +33,12 @@ const QUEUE_LEN: usize = 1024;
 
 /// Questions committed together at most, so that the first of them does not wait long.
 const GROUP_LEN: usize = 256;
+
+/// Longest time by which an answer may be ahead of its commit. Start-up reads again what was received in it.
+const LAG_MAX: Duration = Duration::from_millis(100);
+
+/// Answers that may be ahead of their commit.
+const AHEAD_MAX: usize = 256;
 
 /// Pages in the write-ahead log that call for a checkpoint (SQLite's own default: about 4 MiB).
 const CHECKPOINT_PAGES: i32 = 1000;
@@ -84,8 +94,14 @@ impl Ledger {
         let (changes_sender, changes) = watch::channel(0);
         let (work_sender, work) = watch::channel(0);
         let (failed_sender, failed) = watch::channel(None);
-        let mut thread =
-            Thread { connection, disk, changes: changes_sender, work: work_sender, failed: failed_sender };
+        let mut thread = Thread {
+            connection,
+            disk,
+            changes: changes_sender,
+            work: work_sender,
+            failed: failed_sender,
+            open: None,
+        };
         thread.connection.update_hook(Some(|_, _: &str, table: &str, _| {
             if BRINGS_WORK.contains(&table) {
                 WORK_CAME.set(true);
@@ -135,6 +151,23 @@ impl Ledger {
         answer.recv().map_err(|_| self.gone())?
     }
 
+    /// Runs work inside a commit and waits for it on this thread; not for the commit itself if `found_again` says that
+    /// start-up would find the outcome again without it.
+    ///
+    /// # Durability
+    /// Of the answer itself none. Whoever acts on it must have flushed what start-up finds it by.
+    pub(crate) fn wait_ahead<T, F>(&self, work: F, found_again: fn(&T) -> bool) -> Result<T, CustodyError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, CustodyError> + Send + 'static,
+    {
+        let (sender, answer) = mpsc::sync_channel(1);
+        let answer_to = Answer::Blocking(sender);
+        let job = TypedJob { work: Some(work), result: None, answer: answer_to, found_again };
+        self.send(Question::Run(Box::new(job)))?;
+        answer.recv().map_err(|_| self.gone())?
+    }
+
     /// Runs work inside a commit.
     ///
     /// # Cancellation
@@ -155,7 +188,12 @@ impl Ledger {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, CustodyError> + Send + 'static,
     {
-        self.send(Question::Run(Box::new(TypedJob { work: Some(work), result: None, answer })))
+        self.send(Question::Run(Box::new(TypedJob {
+            work: Some(work),
+            result: None,
+            answer,
+            found_again: |_| false,
+        })))
     }
 
     /// Empties the write-ahead log, so that what was removed from the database is gone from the disk's files.
@@ -201,6 +239,8 @@ impl Drop for Ledger {
 trait Job: Send {
     /// Runs the closure inside its savepoint. The error is kept for the one who waits, unless it concerns all.
     fn run(&mut self, connection: &Connection) -> Ran;
+    /// Whether the one who waits need not wait for the commit.
+    fn may_be_ahead(&self) -> bool;
     /// Gives the answer, now that the fate of the commit is known.
     fn answer(self: Box<Self>, fate: Result<(), CustodyError>);
 }
@@ -253,6 +293,7 @@ struct TypedJob<T, F> {
     work: Option<F>,
     result: Option<Result<T, CustodyError>>,
     answer: Answer<T>,
+    found_again: fn(&T) -> bool,
 }
 
 impl<T, F> Job for TypedJob<T, F>
@@ -270,6 +311,10 @@ where
         };
         self.result = Some(result);
         ran
+    }
+
+    fn may_be_ahead(&self) -> bool {
+        matches!(&self.result, Some(Ok(outcome)) if (self.found_again)(outcome))
     }
 
     fn answer(self: Box<Self>, fate: Result<(), CustodyError>) {
@@ -293,13 +338,23 @@ struct Thread {
     changes: watch::Sender<u64>,
     work: watch::Sender<u64>,
     failed: watch::Sender<Option<String>>,
+    open: Option<OpenTransaction>,
+}
+
+/// A transaction that has begun and is not committed.
+struct OpenTransaction {
+    /// Rows changed by this connection when it began.
+    changes_before: u64,
+    /// Answers given ahead of its commit, and until when they may be.
+    ahead: usize,
+    commit_by: Instant,
 }
 
 impl Thread {
     fn serve(&mut self, questions: &Receiver<Question>) {
         self.write_log_ahead();
-        let mut next = questions.recv().ok();
-        while let Some(question) = next.take() {
+        let mut next = None;
+        while let Some(question) = next.take().or_else(|| self.next(questions)) {
             match question {
                 Question::Run(job) => {
                     let mut group = vec![job];
@@ -310,42 +365,134 @@ impl Thread {
                             Err(_) => break,
                         }
                     }
-                    self.commit(group);
+                    self.run(group);
                 }
                 Question::Empty(answer) => {
+                    self.settle();
                     let emptied = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
                     answer.give(emptied.map_err(|trouble| trouble.to_error()));
                     self.write_log_ahead();
                 }
             }
-            next = next.or_else(|| questions.recv().ok());
         }
+        self.settle();
         // A failure here changes nothing: the log stays and is read at the next start.
         drop(self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)"));
     }
 
-    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
-        let before = self.connection.total_changes();
-        let fate = match self.doubt() {
-            Some(trouble) => Err(trouble),
-            None => run_group(&self.connection, &mut group),
-        };
-        if let Err(trouble) = &fate {
-            // SQLite may have rolled back already; then this fails, and that is fine.
-            drop(self.connection.execute_batch("ROLLBACK"));
-            self.take_note(trouble);
-        } else if self.connection.total_changes() != before {
-            self.changes.send_modify(|count| *count = count.wrapping_add(1));
-            if WORK_CAME.take() {
-                self.work.send_modify(|count| *count = count.wrapping_add(1));
+    /// The next question. While none comes, what was answered ahead is committed in time.
+    fn next(&mut self, questions: &Receiver<Question>) -> Option<Question> {
+        if let Some(open) = &self.open {
+            match questions.recv_timeout(open.commit_by.saturating_duration_since(Instant::now())) {
+                Ok(question) => return Some(question),
+                Err(RecvTimeoutError::Timeout) => self.settle(),
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        for job in group {
+        questions.recv().ok()
+    }
+
+    /// Runs a group, and commits it unless nobody waits for that and there is still time.
+    fn run(&mut self, group: Vec<Box<dyn Job>>) {
+        let mut waiting = Vec::with_capacity(group.len());
+        let mut fate = match self.doubt() {
+            Some(trouble) => Err(trouble),
+            None => self.begin(),
+        };
+        for mut job in group {
+            if fate.is_ok() {
+                fate = self.run_job(&mut *job);
+            }
+            match (&fate, &mut self.open) {
+                (Ok(()), Some(open)) if job.may_be_ahead() => {
+                    open.ahead += 1;
+                    job.answer(Ok(()));
+                }
+                _ => waiting.push(job),
+            }
+        }
+        let may_wait = waiting.is_empty()
+            && self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.ahead < AHEAD_MAX && Instant::now() < open.commit_by);
+        if fate.is_ok() && may_wait {
+            return;
+        }
+        let fate = self.end(fate);
+        for job in waiting {
             job.answer(match &fate {
                 Ok(()) => Ok(()),
                 Err(trouble) => Err(trouble.to_error()),
             });
         }
+        self.checkpoint_if_long();
+    }
+
+    /// Commits what was answered ahead of its commit.
+    fn settle(&mut self) {
+        if self.open.is_some() {
+            // Nobody waits; a failure has been told through `failed`.
+            drop(self.end(Ok(())));
+            self.checkpoint_if_long();
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Trouble> {
+        if self.open.is_none() {
+            execute(&self.connection, "BEGIN")?;
+            self.open = Some(OpenTransaction {
+                changes_before: self.connection.total_changes(),
+                ahead: 0,
+                commit_by: Instant::now() + LAG_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    /// Runs one job in its own savepoint.
+    fn run_job(&self, job: &mut dyn Job) -> Result<(), Trouble> {
+        execute(&self.connection, "SAVEPOINT job")?;
+        match job.run(&self.connection) {
+            Ran::Keep => {}
+            Ran::Undo => execute(&self.connection, "ROLLBACK TO job")?,
+            Ran::Storage(trouble) => return Err(trouble),
+        }
+        execute(&self.connection, "RELEASE job")
+    }
+
+    /// Ends the open transaction: commits it, or undoes it because of a trouble.
+    fn end(&mut self, fate: Result<(), Trouble>) -> Result<(), Trouble> {
+        let Some(open) = self.open.take() else {
+            return fate.inspect_err(|trouble| self.take_note(trouble));
+        };
+        match fate.and_then(|()| execute(&self.connection, "COMMIT")) {
+            Ok(()) => {
+                if self.connection.total_changes() != open.changes_before {
+                    self.changes.send_modify(|count| *count = count.wrapping_add(1));
+                    if WORK_CAME.take() {
+                        self.work.send_modify(|count| *count = count.wrapping_add(1));
+                    }
+                }
+                Ok(())
+            }
+            Err(trouble) => {
+                // SQLite may have rolled back already; then this fails, and that is fine.
+                drop(self.connection.execute_batch("ROLLBACK"));
+                // What was answered is safe in its pack, but no longer known here: start-up finds it again.
+                let trouble = match trouble {
+                    Trouble::Full if open.ahead > 0 => Trouble::Doubt(
+                        "the disk was full when acknowledged instances were to be recorded".to_owned(),
+                    ),
+                    other => other,
+                };
+                self.take_note(&trouble);
+                Err(trouble)
+            }
+        }
+    }
+
+    fn checkpoint_if_long(&self) {
         if LOG_PAGES.get() >= CHECKPOINT_PAGES {
             drop(self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)"));
         }
@@ -398,23 +545,10 @@ impl Drop for Thread {
     }
 }
 
-/// Runs every job in its own savepoint and commits them together.
-fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
-    let run = |statement: &str| {
-        let done = connection.prepare_cached(statement).and_then(|mut prepared| prepared.execute([]));
-        done.map(|_| ()).map_err(|error| {
-            Trouble::of(&error).unwrap_or_else(|| Trouble::Doubt(format!("{statement} failed: {error}")))
-        })
-    };
-    run("BEGIN")?;
-    for job in group {
-        run("SAVEPOINT job")?;
-        match job.run(connection) {
-            Ran::Keep => {}
-            Ran::Undo => run("ROLLBACK TO job")?,
-            Ran::Storage(trouble) => return Err(trouble),
-        }
-        run("RELEASE job")?;
-    }
-    run("COMMIT")
+/// Runs a statement that begins or ends something. Its failure is never harmless.
+fn execute(connection: &Connection, statement: &str) -> Result<(), Trouble> {
+    let done = connection.prepare_cached(statement).and_then(|mut prepared| prepared.execute([]));
+    done.map(|_| ()).map_err(|error| {
+        Trouble::of(&error).unwrap_or_else(|| Trouble::Doubt(format!("{statement} failed: {error}")))
+    })
 }

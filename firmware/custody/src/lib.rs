@@ -1,7 +1,8 @@
 //! Custody: packs on disk and the ledger that knows them. What was accepted is never lost.
 //!
 //! ```text
-//!   association ──► IntakeSession ──► pack: append, fdatasync ──► ledger: COMMIT ──► DurablyStored ──► success
+//!   association ──► IntakeSession ──► pack: append, fdatasync ──► ledger: judged ──► DurablyStored ──► success
+//!                                                                     └─ COMMIT at once or within 100 ms
 //!   workers     ──► Custody (async) ──────────────────────────────► ledger thread ──► answer after the commit
 //! ```
 //!
@@ -19,6 +20,7 @@ use beeldbox_protocol::envelope::keys::StorageKey;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use crate::adoption::AttributesReader;
 pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
@@ -55,6 +57,7 @@ mod records;
 mod transfer_records;
 // Taking in: an association's instances, the packs they go to, and their rows.
 mod admission;
+mod adoption;
 mod frame;
 mod holds;
 mod intake;
@@ -100,6 +103,8 @@ pub struct OpenOptions {
     pub ballast_bytes: u64,
     /// Free space under which intake is refused.
     pub reserve_bytes: u64,
+    /// Reads what an instance says of patient and study, for instances that start-up has to take in.
+    pub attributes_of: AttributesReader,
     /// Now.
     pub now: Timestamp,
 }
@@ -137,13 +142,13 @@ impl Custody {
         options: OpenOptions,
         pack_bytes_max: u64,
     ) -> Result<(Custody, RecoveryReport), CustodyError> {
-        let OpenOptions { dir, storage_key, ballast_bytes, reserve_bytes, now } = options;
+        let OpenOptions { dir, storage_key, ballast_bytes, reserve_bytes, attributes_of, now } = options;
         let disk = Disk::open(dir, ballast_bytes, reserve_bytes)?;
         let lock = disk.lock()?;
         let mut connection = schema::open(&disk.ledger())?;
         disk.sync_top()?;
         let vault = Arc::new(Vault::new(storage_key));
-        let (report, unsurveyed) = recovery::recover(&mut connection, &disk, &vault, now)?;
+        let (report, unsurveyed) = recovery::recover(&mut connection, &disk, &vault, attributes_of, now)?;
         disk.remake_ballast(disk.free_bytes()?);
         let disk = Arc::new(disk);
         let ledger = Ledger::start(connection, lock, Arc::clone(&disk))?;

@@ -11,6 +11,7 @@ use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::{PACK_HEADER_LEN, PackId, pack_header};
 use beeldbox_protocol::ident::AeTitle;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::disk::Disk;
 use crate::error::{CustodyError, IntakeError};
@@ -86,15 +87,18 @@ impl NewPack {
 }
 
 impl OpenPack {
-    /// Writes sealed bytes at an offset. They do not count yet.
+    /// Writes sealed bytes at an offset. They do not count yet. The kernel is asked to bring them to the disk already, so
+    /// that the flush behind the last of them has little left to do.
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), IntakeError> {
-        self.file.write_all_at(bytes, offset).map_err(IntakeError::pack("write to"))
+        self.file.write_all_at(bytes, offset).map_err(IntakeError::pack("write to"))?;
+        begin_writing_out(&self.file, offset, bytes.len());
+        Ok(())
     }
 
     /// Flushes everything written.
     ///
     /// # Durability
-    /// When this returns, the bytes survive a power cut; they count once the ledger says so.
+    /// When this returns, the bytes survive a power cut. If they end a frame, start-up finds the instance in them.
     pub(crate) fn flush(&self) -> Result<(), IntakeError> {
         self.file.sync_data().map_err(IntakeError::pack("flush"))
     }
@@ -102,5 +106,14 @@ impl OpenPack {
     /// Cuts off what does not count. Needs no flush: start-up would cut it too.
     pub(crate) fn cut_tail(&self) -> io::Result<()> {
         self.file.set_len(self.committed_len)
+    }
+}
+
+/// Asks the kernel to begin writing a range out. On Linux "not needed soon" does that to dirty pages, and returns at once;
+/// clean ones leave the page cache. Advice only: whatever it comes to, the flush decides.
+fn begin_writing_out(file: &File, offset: u64, len: usize) {
+    let range = (i64::try_from(offset), i64::try_from(len));
+    if let (Ok(offset), Ok(len)) = range {
+        let _ = posix_fadvise(file, offset, len, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }

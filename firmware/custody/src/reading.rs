@@ -25,6 +25,10 @@ pub struct FrameReader {
     opener: Option<FrameOpener>,
     expected: Option<Expected>,
     sealed: Vec<u8>,
+    /// Bytes of the frame read so far.
+    frame_len: u64,
+    /// What the frame turned out to hold, once it has authenticated to its end.
+    found: Option<(InstanceDescription, FrameSummary)>,
 }
 
 /// What the ledger says about the instance.
@@ -124,9 +128,24 @@ impl FrameReader {
     /// Reads back the frame behind the end of a pack that is still open.
     pub(crate) fn of_tail(pack: &OpenPack) -> Result<Self, ReadError> {
         let file = pack.file.try_clone().map_err(ReadError::Io)?;
-        let place =
-            FramePlace { pack: pack.id, index: pack.frames, offset: pack.committed_len, len: u64::MAX };
-        FrameReader::at(file, &pack.key, &place, None)
+        FrameReader::behind(file, &pack.key, pack.id, pack.frames, pack.committed_len)
+    }
+
+    /// Reads whatever frame stands at a place that the ledger does not know of.
+    pub(crate) fn behind(
+        file: File,
+        key: &SecretKey,
+        pack: PackId,
+        index: u32,
+        offset: u64,
+    ) -> Result<Self, ReadError> {
+        FrameReader::at(file, key, &FramePlace { pack, index, offset, len: u64::MAX }, None)
+    }
+
+    /// Length and contents of the frame, once its last piece was read.
+    pub(crate) fn into_found(self) -> Option<(u64, InstanceDescription, FrameSummary)> {
+        let (description, summary) = self.found?;
+        Some((self.frame_len, description, summary))
     }
 
     fn at(
@@ -140,7 +159,8 @@ impl FrameReader {
         let mut header = [0; FRAME_HEADER_LEN];
         source.read_exact(&mut header).map_err(cut_short)?;
         let opener = FrameOpener::new(key, &place.pack, place.index, &header).map_err(ReadError::Pack)?;
-        Ok(FrameReader { source, opener: Some(opener), expected, sealed: Vec::new() })
+        let frame_len = FRAME_HEADER_LEN as u64;
+        Ok(FrameReader { source, opener: Some(opener), expected, sealed: Vec::new(), frame_len, found: None })
     }
 
     /// Authenticates the next chunk that holds data and lends its piece.
@@ -152,6 +172,7 @@ impl FrameReader {
             let head = ChunkHead::parse(head).map_err(ReadError::Pack)?;
             self.sealed.resize(head.sealed_len, 0);
             self.source.read_exact(&mut self.sealed).map_err(cut_short)?;
+            self.frame_len = self.frame_len.saturating_add((CHUNK_HEAD_LEN + head.sealed_len) as u64);
             // The piece lies within `sealed`, which is lent out; remembered by place, not by reference.
             let start = self.sealed.as_ptr() as usize;
             let piece = opener.open_chunk(head, &mut self.sealed).map_err(ReadError::Pack)?;
@@ -162,6 +183,7 @@ impl FrameReader {
                 if self.expected.as_ref().is_some_and(|expected| !expected.is(&description, summary)) {
                     return Err(ReadError::Differs);
                 }
+                self.found = Some((description, summary));
                 return Ok((len > 0).then(|| &self.sealed[from..from + len]));
             }
             if len > 0 {

@@ -1,8 +1,9 @@
 //! Start-up: what is on disk is made to agree with what the ledger says.
 //!
-//! The ledger decides. Bytes it does not know of are removed; nobody was told that they are safe. Bytes that it knows
-//! of and that are not there are named loudly, never dropped in silence, so that the PACS can send again. Erasing that
-//! was begun is ended. Running all this twice is running it once; `QUEUE.md` has the table.
+//! The ledger decides, with one exception: whole frames behind the end of a pack that was being filled may have been
+//! acknowledged a moment before their rows were committed, and are taken in ([`crate::adoption`]). Other bytes that the
+//! ledger does not know of are removed; nobody was told that they are safe. Bytes that it knows of and that are not there
+//! are named loudly, never dropped in silence, so that the PACS can send again. Erasing that was begun is ended. Running all this twice is running it once; `QUEUE.md` has the table.
 //!
 //! In two parts, so that a box with a million instances is back as soon as an empty one. Before anyone can use custody:
 //! whatever was in the making when power went, which is as much as there were associations. Right after
@@ -17,12 +18,13 @@ use beeldbox_protocol::ident::AeTitle;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::adoption::AttributesReader;
 use crate::disk::Disk;
 use crate::error::CustodyError;
 use crate::records::CollectionId;
 use crate::survey::{self, PackFound};
 use crate::vault::Vault;
-use crate::{Custody, admission, erasing};
+use crate::{Custody, admission, adoption, erasing};
 
 /// A ledger of at most so many bytes is checked before anyone can use it; the check of a larger one would keep the ports
 /// closed for long, and is the first thing that the survey does.
@@ -34,6 +36,8 @@ const SURVEY_PAGE: u32 = 200;
 /// What start-up found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecoveryReport {
+    /// Instances whose frames were whole and had no row yet; they have one now.
+    pub instances_adopted: u32,
     /// Packs whose end did not count and was cut off.
     pub tails_cut: u32,
     /// Bytes cut off.
@@ -67,8 +71,9 @@ impl fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} tails cut ({} bytes), {} packs closed, {} empty removed, {} orphans removed, {} parts to fetch again, \
+            "{} instances adopted, {} tails cut ({} bytes), {} packs closed, {} empty removed, {} orphans removed, {} parts to fetch again, \
              {} erasures resumed",
+            self.instances_adopted,
             self.tails_cut,
             self.tail_bytes,
             self.packs_closed,
@@ -91,6 +96,7 @@ impl fmt::Display for RecoveryReport {
 impl RecoveryReport {
     /// Takes over what another part of start-up found.
     pub fn add(&mut self, other: RecoveryReport) {
+        self.instances_adopted += other.instances_adopted;
         self.tails_cut += other.tails_cut;
         self.tail_bytes += other.tail_bytes;
         self.packs_closed += other.packs_closed;
@@ -156,13 +162,14 @@ pub(crate) fn recover(
     connection: &mut Connection,
     disk: &Disk,
     vault: &Vault,
+    attributes_of: AttributesReader,
     now: Timestamp,
 ) -> Result<(RecoveryReport, Unsurveyed), CustodyError> {
     let is_ledger_unchecked = disk.ledger_len()? > CHECKED_AT_ONCE;
     if !is_ledger_unchecked {
         quick_check(connection)?;
     }
-    let report = recover_first(connection, disk, vault, now)?;
+    let report = recover_first(connection, disk, vault, attributes_of, now)?;
     Ok((report, Unsurveyed { files: pack_files(disk)?, is_ledger_unchecked }))
 }
 
@@ -170,12 +177,13 @@ fn recover_first(
     connection: &mut Connection,
     disk: &Disk,
     vault: &Vault,
+    attributes_of: AttributesReader,
     now: Timestamp,
 ) -> Result<RecoveryReport, CustodyError> {
-    match recover_once(connection, disk, vault, now) {
+    match recover_once(connection, disk, vault, attributes_of, now) {
         Err(error) if is_full(&error) => {
             disk.release_ballast();
-            recover_once(connection, disk, vault, now)
+            recover_once(connection, disk, vault, attributes_of, now)
         }
         done => done,
     }
@@ -185,11 +193,18 @@ fn recover_once(
     connection: &mut Connection,
     disk: &Disk,
     vault: &Vault,
+    attributes_of: AttributesReader,
     now: Timestamp,
 ) -> Result<RecoveryReport, CustodyError> {
     let mut report = RecoveryReport::default();
     let transaction = connection.transaction()?;
-    for pack in survey::unsettled(&transaction)? {
+    for mut pack in survey::unsettled(&transaction)? {
+        if pack.state == "open" {
+            let adopted = adoption::adopt(&transaction, disk, vault, &pack, attributes_of, now)?;
+            report.instances_adopted += adopted.instances;
+            pack.frames = pack.frames.saturating_add(adopted.instances);
+            pack.len_bytes = adopted.len_bytes;
+        }
         survey_pack(&transaction, disk, vault, &pack, &mut report)?;
     }
     for collection in

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 
+use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::pack::PackId;
 use beeldbox_protocol::ident::AeTitle;
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -25,6 +26,14 @@ pub(crate) struct PackFound {
     pub(crate) len_bytes: u64,
     pub(crate) frames: u32,
     wrapped_key: Option<Vec<u8>>,
+}
+
+impl PackFound {
+    /// The pack's key.
+    pub(crate) fn key(&self, vault: &Vault) -> Result<SecretKey, CustodyError> {
+        let wrapped = self.wrapped_key.as_deref().ok_or(CustodyError::unreadable("pack key"))?;
+        vault.unwrap(&self.id, wrapped)
+    }
 }
 
 /// What is asked about a pack, without the end of the statement.
@@ -180,8 +189,7 @@ pub(crate) fn last_frame_authenticates(
         .query_row([pack.row], |row| Ok(read_instance(row)))
         .optional()?;
     let Some(last) = last.transpose()? else { return Ok(true) };
-    let wrapped = pack.wrapped_key.as_deref().ok_or(CustodyError::unreadable("pack key"))?;
-    let key = vault.unwrap(&pack.id, wrapped)?;
+    let key = pack.key(vault)?;
     let file = File::open(disk.pack(&pack.id)).map_err(CustodyError::io("open a pack"))?;
     let read = FrameReader::open(file, &key, &last).and_then(|mut reader| {
         while reader.step()?.is_some() {}

@@ -131,6 +131,7 @@ async fn open_custody(
         storage_key,
         ballast_bytes: settings.keeping.ballast_bytes,
         reserve_bytes: settings.keeping.reserve_bytes,
+        attributes_of: beeldbox_dicom::attributes_of,
         now,
     };
     let opened =

@@ -119,6 +119,7 @@ pub use policy::{
 };
 pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
 pub use retrieve::{MoveOutcome, MoveProgress, move_study};
+pub use sniff::attributes_of;
 pub use status::{DimseStatus, StatusFamily};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 

@@ -7,7 +7,9 @@
 use std::io::Read;
 
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes};
-use beeldbox_protocol::ident::{Bsn, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid};
+use beeldbox_protocol::ident::{
+    Bsn, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid,
+};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 
@@ -36,6 +38,12 @@ pub(crate) struct Sniffed {
     pub(crate) study: Option<StudyInstanceUid>,
     pub(crate) series: Option<SeriesInstanceUid>,
     pub(crate) attributes: InstanceAttributes,
+}
+
+/// What the beginning of a data set says of patient and study: exactly what was read when the instance came in, as far
+/// as the same bytes are there (at most 1 MiB is looked at).
+pub fn attributes_of(beginning: &[u8], transfer_syntax: &TransferSyntaxUid) -> InstanceAttributes {
+    sniff(beginning, transfer_syntax.as_str()).0.attributes
 }
 
 /// Reads what can be read. The flag says that more bytes would bring nothing.

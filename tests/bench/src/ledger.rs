@@ -98,6 +98,7 @@ fn open(folder: &Path) -> Result<Custody> {
         storage_key: StorageKey::from_bytes([7; 32]),
         ballast_bytes: 0,
         reserve_bytes: 0,
+        attributes_of: |_, _| InstanceAttributes::default(),
         now: moment(0),
     };
     let (custody, _report) = Custody::open(options)?;

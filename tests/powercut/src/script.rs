@@ -56,6 +56,7 @@ pub fn options(dir: &Path) -> OpenOptions {
         storage_key: StorageKey::from_bytes(STORAGE_KEY),
         ballast_bytes: 64 * 1024,
         reserve_bytes: 0,
+        attributes_of: |_, _| InstanceAttributes::default(),
         now: at(0),
     }
 }

@@ -147,3 +147,34 @@ async fn a_full_database_refuses_the_group_releases_the_ballast_and_goes_on() {
     assert!(dir.path().join("ballast").exists(), "the ballast is made again when there is room");
     assert_eq!(custody.studies(None, 10).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn an_answer_may_be_ahead_of_its_commit_which_follows_by_itself() {
+    let (_dir, custody) = empty_ward();
+    let mut changes = custody.changes();
+    changes.mark_unchanged();
+    let note = |custody: &crate::Custody, name: &'static str| {
+        let work = move |connection: &rusqlite::Connection| {
+            connection.execute("INSERT INTO directory_mark VALUES (?1, 'x')", [name])?;
+            Ok(())
+        };
+        custody.ledger().wait_ahead(work, |()| true)
+    };
+    note(&custody, "a").unwrap();
+    assert!(!changes.has_changed().unwrap(), "the commit is still to come");
+    changes.changed().await.unwrap();
+    note(&custody, "b").unwrap();
+    custody.ledger().ask(|_| Ok(())).await.unwrap();
+    assert!(changes.has_changed().unwrap(), "whoever waits for a commit takes the others along");
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_behind_its_answers_puts_storage_in_doubt() {
+    let (_dir, custody) = empty_ward();
+    let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
+    let note = custody.ledger().wait_ahead(|_| Ok(()), |()| true);
+    note.unwrap();
+    let failing: Result<(), _> = custody.ledger().ask(move |_| Err(CustodyError::Ledger(full()))).await;
+    assert!(matches!(failing, Err(CustodyError::InDoubt { .. })));
+    assert!(custody.failed().borrow().is_some());
+}

@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
+use beeldbox_protocol::clinical::Confidential;
+
 use super::ward::*;
 use crate::{CollectionId, DamagedStudy, OutboundState, ReadError, RecoveryReport};
 
@@ -36,21 +38,87 @@ async fn a_torn_frame_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_flushed_frame_without_its_commit_is_not_shown() {
+async fn a_flushed_frame_without_its_row_is_taken_in() {
     let (dir, custody) = empty_ward();
     let mut association = session(&custody);
     send(&mut association, &image(1, 1, 3000));
-    let late = image(1, 2, 3000);
+    let late = image(1, 2, 600_000);
     association.begin(at(3), &late.description, &late.attributes).unwrap();
     association.write(&late.data).unwrap();
     association.flush_without_commit();
     let cut = power_cut(dir.path());
     let (recovered, report) = open(cut.path());
-    assert_eq!(report.tails_cut, 1);
+    assert!(report.instances_adopted >= 1, "{report}");
+    assert_eq!(report.tails_cut, 0);
     let study = only_study(&recovered).await;
-    assert_eq!(study.summary.instances, 1);
+    let rows = instances(&recovered, &study).await;
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        recovered.verify_instance(row).await.unwrap();
+    }
+    assert!(!study.two_patients && !study.conflict);
     // The sender was told nothing and sends again.
-    assert!(!send(&mut session(&recovered), &late).was_duplicate());
+    assert!(send(&mut session(&recovered), &late).was_duplicate());
+    recovered.close().await;
+    let (_, report) = open(cut.path());
+    assert_eq!(report.instances_adopted, 0);
+}
+
+#[tokio::test]
+async fn whole_frames_are_taken_in_and_a_torn_one_behind_them_is_cut() {
+    let (dir, custody) = empty_ward();
+    let mut association = session(&custody);
+    for number in 1..=3 {
+        send(&mut association, &image(1, number, 3000));
+    }
+    let torn = image(1, 4, 900_000);
+    association.begin(at(3), &torn.description, &torn.attributes).unwrap();
+    association.write(&torn.data).unwrap();
+    let cut = power_cut(dir.path());
+    forget_instances(cut.path());
+    let (recovered, report) = open(cut.path());
+    assert_eq!((report.instances_adopted, report.tails_cut), (3, 1));
+    let study = only_study(&recovered).await;
+    assert_eq!(study.summary.instances, 3);
+    for row in instances(&recovered, &study).await {
+        recovered.verify_instance(&row).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_adopted_instance_of_another_patient_is_noticed() {
+    let (dir, custody) = empty_ward();
+    let mut association = session(&custody);
+    send(&mut association, &image(1, 1, 3000));
+    let mut other = image(1, 2, 3000);
+    let data = String::from_utf8_lossy(&other.data[..PATIENT_WORDS.join("|").len()])
+        .replace("PID-4711-X", "PID-0000-Y");
+    other.data = data.into_bytes();
+    other.attributes.patient.id = Some(Confidential::new("PID-0000-Y"));
+    association.begin(at(3), &other.description, &other.attributes).unwrap();
+    association.write(&other.data).unwrap();
+    association.flush_without_commit();
+    let cut = power_cut(dir.path());
+    let (recovered, _) = open(cut.path());
+    let study = only_study(&recovered).await;
+    assert_eq!((study.summary.instances, study.two_patients), (2, true));
+}
+
+#[tokio::test]
+async fn a_repetition_behind_the_end_is_not_taken_in_twice() {
+    let (dir, custody) = empty_ward();
+    let mut association = session(&custody);
+    send(&mut association, &image(1, 1, 3000));
+    let again = image(1, 1, 3000);
+    association.begin(at(3), &again.description, &again.attributes).unwrap();
+    association.write(&again.data).unwrap();
+    association.flush_without_commit();
+    let cut = power_cut(dir.path());
+    forget_instances(cut.path());
+    let (recovered, report) = open(cut.path());
+    assert_eq!((report.instances_adopted, report.tails_cut), (1, 1));
+    let study = only_study(&recovered).await;
+    assert_eq!((study.summary.instances, study.conflict), (1, false));
 }
 
 #[tokio::test]
@@ -146,8 +214,9 @@ async fn a_last_frame_that_does_not_authenticate_is_damage() {
     for number in 1..=2 {
         send(&mut association, &image(1, number, 3000));
     }
-    let cut = power_cut(dir.path());
+    // Whoever asks waits for the commit, and the rows are in the log.
     let study = only_study(&custody).await;
+    let cut = power_cut(dir.path());
     let last = instances(&custody, &study).await.remove(1);
     let mut file = OpenOptions::new().write(true).open(&packs_on_disk(cut.path())[0]).unwrap();
     file.seek(SeekFrom::Start(last.frame_offset + 500)).unwrap();
@@ -213,4 +282,12 @@ async fn a_study_goes_on_after_a_crash_in_another_pack() {
     assert_eq!(study.state, OutboundState::Collecting);
     assert_eq!(study.summary.instances, 2);
     assert_eq!(recovered.packs(study.collection).await.unwrap().len(), 2);
+}
+
+/// Takes the rows of all instances out of a ledger, as if their commits had not reached the disk.
+fn forget_instances(dir: &std::path::Path) {
+    let ledger = rusqlite::Connection::open(dir.join("ledger.sqlite")).unwrap();
+    ledger.execute("DELETE FROM instance", []).unwrap();
+    ledger.execute("UPDATE collection SET instances = 0, size_bytes = 0", []).unwrap();
+    ledger.execute("UPDATE pack SET frames = 0, len_bytes = 64", []).unwrap();
 }

@@ -8,6 +8,7 @@ use std::sync::RwLock;
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes, Patient};
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
+use beeldbox_protocol::ident::TransferSyntaxUid;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -33,8 +34,18 @@ pub(super) fn options(dir: &Path) -> OpenOptions {
         storage_key: StorageKey::from_bytes([7; 32]),
         ballast_bytes: 64 * 1024,
         reserve_bytes: 0,
+        attributes_of,
         now: at(0),
     }
+}
+
+/// What stands at the beginning of the data of an [`image`].
+fn attributes_of(beginning: &[u8], _syntax: &TransferSyntaxUid) -> InstanceAttributes {
+    let text = String::from_utf8_lossy(beginning);
+    let words: Vec<&str> = text.splitn(PATIENT_WORDS.len(), '|').collect();
+    let mut found = image(1, 1, 0).attributes;
+    found.patient.id = words.get(1).map(|id| Confidential::new(*id));
+    found
 }
 
 pub(super) fn open(dir: &Path) -> (Custody, RecoveryReport) {
