@@ -2,6 +2,7 @@
 //! ledger says so.
 
 use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 use beeldbox_protocol::envelope::pack::{
     FrameSealer, FrameSummary, InstanceDescription, MAX_SEALED_CHUNK_LEN,
 };
@@ -10,8 +11,9 @@ use crate::Custody;
 use crate::error::IntakeError;
 use crate::pack_file::OpenPack;
 
-/// Sealed bytes gathered before they are written: four full chunks, so that a large object costs few system calls.
-const WRITE_LEN: usize = 4 * MAX_SEALED_CHUNK_LEN;
+/// Sealed bytes gathered before they are written: two full chunks. More would save system calls, and leave more to be brought
+/// to the disk behind the last of them.
+const WRITE_LEN: usize = 2 * MAX_SEALED_CHUNK_LEN;
 
 /// The instance that is arriving.
 pub(crate) struct Frame {
@@ -37,7 +39,8 @@ impl Frame {
         let salt = custody.vault().random()?;
         buffer.clear();
         buffer.reserve(WRITE_LEN + 2 * MAX_SEALED_CHUNK_LEN);
-        let sealer = FrameSealer::new(&pack.key, &pack.id, pack.frames, salt, description, &mut buffer);
+        let sealer =
+            FrameSealer::digested_elsewhere(&pack.key, &pack.id, pack.frames, salt, description, &mut buffer);
         Ok(Frame {
             sealer: Some(sealer),
             description: description.clone(),
@@ -61,9 +64,13 @@ impl Frame {
     }
 
     /// Seals and writes the end of the frame. Nothing is flushed yet.
-    pub(crate) fn finish(&mut self, pack: &OpenPack) -> Result<FrameSummary, IntakeError> {
+    pub(crate) fn finish(
+        &mut self,
+        pack: &OpenPack,
+        digest: DataSetDigest,
+    ) -> Result<FrameSummary, IntakeError> {
         let sealer = self.sealer.take().ok_or(IntakeError::NotBegun)?;
-        let summary = sealer.finish(&mut self.buffer).map_err(IntakeError::Seal)?;
+        let summary = sealer.finish_digested(digest, &mut self.buffer).map_err(IntakeError::Seal)?;
         self.put(pack)?;
         Ok(summary)
     }

@@ -15,6 +15,7 @@ use std::fs;
 use std::sync::Arc;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::data_set_digest::{DataSetDigest, DataSetDigester};
 use beeldbox_protocol::envelope::pack::{FrameSummary, InstanceDescription};
 use beeldbox_protocol::ident::{AeTitle, Digest, StudyInstanceUid, TransferId};
 use jiff::Timestamp;
@@ -124,7 +125,8 @@ impl IntakeSession {
         Ok(())
     }
 
-    /// Takes the next piece of the data set.
+    /// Takes the next piece of the data set. Its digest is the caller's business, so that it can be taken on another
+    /// thread.
     ///
     /// # Errors
     /// If it cannot be written; the instance is then given up and its pack not used again.
@@ -141,18 +143,18 @@ impl IntakeSession {
         written
     }
 
-    /// Ends the instance and takes it into custody.
+    /// Ends the instance and takes it into custody. The digest is that of all pieces written.
     ///
     /// # Errors
-    /// Whatever fails on the way: then nothing may be acknowledged, and the pack is not used again.
+    /// A digest of more or fewer bytes than were written, and whatever fails on the way: then nothing may be acknowledged, and the pack is not used again.
     ///
     /// # Durability
     /// When this returns a proof, the instance is on stable storage and the ledger knows it; should the ledger forget
     /// it in a power cut, start-up finds it again by its frame.
-    pub fn finish(&mut self, now: Timestamp) -> Result<DurablyStored, IntakeError> {
+    pub fn finish(&mut self, digest: DataSetDigest, now: Timestamp) -> Result<DurablyStored, IntakeError> {
         let mut frame = self.frame.take().ok_or(IntakeError::NotBegun)?;
         let study = frame.description.study.clone();
-        let finished = self.finish_frame(&mut frame, &study, now);
+        let finished = self.finish_frame(&mut frame, &study, digest, now);
         if let Err(error) = &finished {
             // If the ledger is in doubt its row may exist after all: then the bytes stay for recovery to judge.
             if !matches!(error, IntakeError::Ledger(_)) {
@@ -189,10 +191,11 @@ impl IntakeSession {
         &mut self,
         frame: &mut Frame,
         study: &Option<StudyInstanceUid>,
+        digest: DataSetDigest,
         now: Timestamp,
     ) -> Result<DurablyStored, IntakeError> {
         let pack = self.packs.get_mut(study).ok_or(IntakeError::NotBegun)?;
-        let summary = frame.finish(pack)?;
+        let summary = frame.finish(pack, digest)?;
         pack.flush()?;
         match commit(&self.custody, pack, frame, summary, now)? {
             Admission::Admitted => Ok(stored(summary, false)),
@@ -241,11 +244,13 @@ impl IntakeSession {
         let pack = self.open_pack(now, study, &frame.attributes)?;
         let pack = self.packs.entry(study.clone()).or_insert(pack);
         let mut copy = Frame::begin(&self.custody, pack, &frame.description, &frame.attributes, Vec::new())?;
+        let mut digester = DataSetDigester::default();
         let mut reader = FrameReader::of_tail(old).map_err(IntakeError::ReadBack)?;
         while let Some(piece) = reader.step().map_err(IntakeError::ReadBack)? {
+            digester.update(piece);
             copy.write(pack, piece)?;
         }
-        copy.finish(pack)?;
+        copy.finish(pack, digester.finish())?;
         pack.flush()?;
         commit(&self.custody, pack, &copy, summary, now)
     }
@@ -320,10 +325,10 @@ impl IntakeSession {
 #[cfg(test)]
 impl IntakeSession {
     /// Where power is lost between the flush and the commit.
-    pub(crate) fn flush_without_commit(&mut self) {
+    pub(crate) fn flush_without_commit(&mut self, digest: DataSetDigest) {
         let mut frame = self.frame.take().unwrap();
         let pack = self.packs.get(&frame.description.study).unwrap();
-        frame.finish(pack).unwrap();
+        frame.finish(pack, digest).unwrap();
         pack.flush().unwrap();
     }
 }

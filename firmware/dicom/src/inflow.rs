@@ -26,8 +26,9 @@ pub(crate) const PIECE: usize = 128 * 1024;
 const SMALL: usize = 4 * 1024;
 /// PDU header and PDV header.
 const HEADERS: usize = 12;
-/// Buffers that the taker may still hold and that we take back when it is done. One more is being filled.
-const MOST_LENT: usize = 2;
+/// Buffers that the taker may still hold and that we take back when it is done. One more is being filled. As many as a taker
+/// may queue and one in its hands: a buffer that is not taken back is made anew, page by page.
+const MOST_LENT: usize = 5;
 
 /// The reading half of an association, as bytes.
 #[derive(Debug, Default)]

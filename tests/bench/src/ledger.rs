@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use beeldbox_custody::{Changes, Custody, IntakeSession, IntakeSource, OpenOptions, OutboundState};
 use beeldbox_protocol::clinical::InstanceAttributes;
+use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
 use jiff::{SignedDuration, Timestamp};
@@ -130,8 +131,9 @@ fn take(session: &mut IntakeSession, study: u32, instance: u32) -> Result<()> {
     };
     let now = moment(study);
     session.begin(now, &description, &InstanceAttributes::default())?;
-    session.write(&[42; 64])?;
-    session.finish(now)?;
+    let data = [42; 64];
+    session.write(&data)?;
+    session.finish(DataSetDigest::of(&data), now)?;
     Ok(())
 }
 

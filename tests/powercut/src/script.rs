@@ -11,7 +11,8 @@ use beeldbox_custody::{
     AuditRecord, Changes, CollectionId, Custody, IntakeSession, IntakeSource, OpenOptions, OutboundState,
     RecoveryReport, State, StudyRow,
 };
-use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::clinical::{Confidential, InstanceAttributes};
+use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::ident::{AeTitle, TransferId};
 use jiff::Timestamp;
@@ -140,7 +141,7 @@ fn begin(association: &mut IntakeSession, name: Name, pieces: usize) -> Result<(
 }
 
 fn finish(association: &mut IntakeSession, name: Name, listener: &dyn Listener) -> Result<()> {
-    let stored = association.finish(at(2))?;
+    let stored = association.finish(DataSetDigest::of(&name.image().data), at(2))?;
     ensure!(
         Name::find(&name.uid(), stored.digest()) == Some(name),
         "custody took other bytes than were sent"

@@ -13,6 +13,7 @@ use beeldbox_powercut::mount::{Mounted, in_own_namespace};
 use beeldbox_powercut::oracle::{Expected, judge};
 use beeldbox_powercut::script::{association, at, options};
 use beeldbox_powercut::told::Told;
+use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 
 /// Says to a test that it is the one in the namespace.
 const INSIDE: &str = "BEELDBOX_POWERCUT_INSIDE";
@@ -55,7 +56,7 @@ fn fill(custody: &Custody, study: u32, told: &mut Vec<Told>) -> IntakeError {
         let sent = association
             .begin(at(1), &image.description, &image.attributes)
             .and_then(|()| association.write(&image.data))
-            .and_then(|()| association.finish(at(2)));
+            .and_then(|()| association.finish(DataSetDigest::of(&image.data), at(2)));
         match sent {
             Ok(_) => told.push(Told::Stored(name)),
             Err(refused) => {

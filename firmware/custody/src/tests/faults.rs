@@ -31,8 +31,9 @@ async fn script_under_faults() {
     for number in [1, 2, 1, 3] {
         let image = image(1, number, 40_000);
         let begun = association.begin(at(1), &image.description, &image.attributes);
-        let stored =
-            begun.and_then(|()| association.write(&image.data)).and_then(|()| association.finish(at(2)));
+        let stored = begun
+            .and_then(|()| association.write(&image.data))
+            .and_then(|()| association.finish(image.digest(), at(2)));
         if let Ok(stored) = stored {
             eprintln!("acked {} {}", image.description.sop_instance, stored.digest());
         }
@@ -46,7 +47,7 @@ async fn script_under_faults() {
     let mut other = session(&custody);
     let image = image(2, 1, 3000);
     if other.begin(at(1), &image.description, &image.attributes).is_ok() && other.write(&image.data).is_ok() {
-        drop(other.finish(at(2)));
+        drop(other.finish(image.digest(), at(2)));
     }
     other.close();
     if let Some(study) = custody.studies(None, 1).await.ok().and_then(|mut found| found.pop())

@@ -41,7 +41,7 @@ fn figures_of_intake() {
                         for piece in image.data.chunks(16_384) {
                             association.write(piece).unwrap();
                         }
-                        association.finish(at(2)).unwrap();
+                        association.finish(image.digest(), at(2)).unwrap();
                     }
                     association.close();
                 })

@@ -207,7 +207,7 @@ async fn an_instance_whose_study_closes_while_it_arrives_goes_into_the_next_coll
     association.begin(at(3), &late.description, &late.attributes).unwrap();
     association.write(&late.data).unwrap();
     close_study(&custody, &first).await;
-    assert!(!association.finish(at(4)).unwrap().was_duplicate());
+    assert!(!association.finish(late.digest(), at(4)).unwrap().was_duplicate());
     send(&mut association, &image(1, 3, 3000));
     association.close();
     let studies = custody.studies(None, 10).await.unwrap();
@@ -318,4 +318,18 @@ async fn an_instance_without_a_study_is_kept_once_over_associations_too() {
     assert!(send(&mut third, &image).was_duplicate());
     third.close();
     assert_eq!(custody.all_instances(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_digest_of_other_bytes_than_were_sealed_is_refused() {
+    let (_dir, custody) = empty_ward();
+    let mut association = session(&custody);
+    send(&mut association, &image(1, 1, 3000));
+    let image = image(1, 2, 3000);
+    association.begin(at(3), &image.description, &image.attributes).unwrap();
+    association.write(&image.data[..2000]).unwrap();
+    let refused = association.finish(image.digest(), at(4));
+    assert!(matches!(refused, Err(crate::IntakeError::Seal(_))));
+    send(&mut association, &image);
+    assert_eq!(only_study(&custody).await.summary.instances, 2);
 }

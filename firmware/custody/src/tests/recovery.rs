@@ -45,7 +45,7 @@ async fn a_flushed_frame_without_its_row_is_taken_in() {
     let late = image(1, 2, 600_000);
     association.begin(at(3), &late.description, &late.attributes).unwrap();
     association.write(&late.data).unwrap();
-    association.flush_without_commit();
+    association.flush_without_commit(late.digest());
     let cut = power_cut(dir.path());
     let (recovered, report) = open(cut.path());
     assert!(report.instances_adopted >= 1, "{report}");
@@ -97,7 +97,7 @@ async fn an_adopted_instance_of_another_patient_is_noticed() {
     other.attributes.patient.id = Some(Confidential::new("PID-0000-Y"));
     association.begin(at(3), &other.description, &other.attributes).unwrap();
     association.write(&other.data).unwrap();
-    association.flush_without_commit();
+    association.flush_without_commit(other.digest());
     let cut = power_cut(dir.path());
     let (recovered, _) = open(cut.path());
     let study = only_study(&recovered).await;
@@ -112,7 +112,7 @@ async fn a_repetition_behind_the_end_is_not_taken_in_twice() {
     let again = image(1, 1, 3000);
     association.begin(at(3), &again.description, &again.attributes).unwrap();
     association.write(&again.data).unwrap();
-    association.flush_without_commit();
+    association.flush_without_commit(again.digest());
     let cut = power_cut(dir.path());
     forget_instances(cut.path());
     let (recovered, report) = open(cut.path());

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::RwLock;
 
 use beeldbox_protocol::clinical::{Confidential, InstanceAttributes, Patient};
+use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
 use beeldbox_protocol::ident::TransferSyntaxUid;
@@ -83,6 +84,13 @@ pub(super) struct Image {
     pub(super) data: Vec<u8>,
 }
 
+impl Image {
+    /// Of its data set.
+    pub(super) fn digest(&self) -> DataSetDigest {
+        DataSetDigest::of(&self.data)
+    }
+}
+
 /// Instance `number` of study `study`, with `len` bytes of data that name the patient.
 pub(super) fn image(study: u32, number: u32, len: usize) -> Image {
     let mut data: Vec<u8> = PATIENT_WORDS.join("|").into_bytes();
@@ -134,7 +142,7 @@ pub(super) fn send(session: &mut IntakeSession, image: &Image) -> DurablyStored 
     for piece in image.data.chunks(1000) {
         session.write(piece).unwrap();
     }
-    session.finish(at(2)).unwrap()
+    session.finish(image.digest(), at(2)).unwrap()
 }
 
 /// Receives instances 1 to `count` of a study in one association.

@@ -9,6 +9,8 @@
 //! A study is encrypted exactly once, as it arrives ([`pack`]). Choosing an addressee seals a small [`letter`] that
 //! carries the pack keys; bulk data is never touched again. `ENVELOPE.md` writes all of it up byte by byte.
 
+// Length and digest of what is sealed, taken apart from the sealing.
+pub mod data_set_digest;
 // Signed texts.
 pub mod jws;
 // Keys: wiped when dropped, never printed.

@@ -22,6 +22,7 @@ use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use super::data_set_digest::DataSetDigest;
 use super::keys::{AUTH_TAG_LEN, SecretKey};
 use crate::ident::{
     AeTitle, Digest, IdentError, RunningDigest, SeriesInstanceUid, SopClassUid, SopInstanceUid,
@@ -111,6 +112,9 @@ pub enum PackError {
     /// The instance is longer than one frame can hold.
     #[error("the instance is longer than a frame can hold")]
     TooLong,
+    /// The end of a frame was asked for without the digest of its data set.
+    #[error("the digest of the data set was taken elsewhere and is missing here")]
+    DigestedElsewhere,
 }
 
 /// Name of a pack: 16 random bytes, written as 32 hexadecimal characters.
@@ -329,12 +333,26 @@ pub struct FrameSealer {
     counter: u32,
     plaintext: Vec<u8>,
     data_set_len: u64,
-    digest: RunningDigest,
+    /// Nothing if somebody else takes the digest.
+    digest: Option<RunningDigest>,
 }
 
 impl FrameSealer {
     /// Begins the frame with the given index in its pack. `salt` must be fresh random bytes.
     pub fn new(
+        pack_key: &SecretKey,
+        pack: &PackId,
+        index: u32,
+        salt: [u8; 16],
+        description: &InstanceDescription,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        let sealer = FrameSealer::digested_elsewhere(pack_key, pack, index, salt, description, out);
+        FrameSealer { digest: Some(RunningDigest::new()), ..sealer }
+    }
+
+    /// Begins a frame whose data set is digested by somebody else; it ends with [`FrameSealer::finish_digested`].
+    pub fn digested_elsewhere(
         pack_key: &SecretKey,
         pack: &PackId,
         index: u32,
@@ -352,7 +370,7 @@ impl FrameSealer {
             counter: 0,
             plaintext,
             data_set_len: 0,
-            digest: RunningDigest::new(),
+            digest: None,
         }
     }
 
@@ -361,7 +379,9 @@ impl FrameSealer {
     /// # Errors
     /// [`PackError::TooLong`] after 2³² chunks (256 TiB).
     pub fn write(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
-        self.digest.update(piece);
+        if let Some(digest) = &mut self.digest {
+            digest.update(piece);
+        }
         self.data_set_len += piece.len() as u64;
         while let Some((now, later)) = piece.split_at_checked(CHUNK_LEN - self.plaintext.len()) {
             self.seal_chunk(now, false, out)?;
@@ -374,13 +394,33 @@ impl FrameSealer {
     /// Ends the frame with length and digest of the data set.
     ///
     /// # Errors
-    /// [`PackError::TooLong`] after 2³² chunks.
+    /// [`PackError::TooLong`] after 2³² chunks, [`PackError::DigestedElsewhere`] if the digest was not taken here.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<FrameSummary, PackError> {
+        let digest = self.digest.take().ok_or(PackError::DigestedElsewhere)?.finish();
+        self.end(digest, out)
+    }
+
+    /// Ends the frame with the digest that somebody else took of the same pieces.
+    ///
+    /// # Errors
+    /// [`PackError::DataSetDiffers`] if it is of more or fewer bytes than were sealed, [`PackError::TooLong`] after 2³²
+    /// chunks.
+    pub fn finish_digested(
+        self,
+        digest: DataSetDigest,
+        out: &mut Vec<u8>,
+    ) -> Result<FrameSummary, PackError> {
+        if digest.len_bytes() != self.data_set_len {
+            return Err(PackError::DataSetDiffers);
+        }
+        self.end(digest.digest(), out)
+    }
+
+    fn end(mut self, digest: Digest, out: &mut Vec<u8>) -> Result<FrameSummary, PackError> {
         // The trailer never straddles two chunks, so that the last chunk alone tells how the frame ends.
         if self.plaintext.len() + TRAILER_LEN > CHUNK_LEN {
             self.seal_chunk(&[], false, out)?;
         }
-        let digest = std::mem::take(&mut self.digest).finish();
         self.plaintext.extend_from_slice(&self.data_set_len.to_be_bytes());
         self.seal_chunk(digest.as_bytes(), true, out)?;
         Ok(FrameSummary { data_set_len: self.data_set_len, data_set_digest: digest })
