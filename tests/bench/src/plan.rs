@@ -11,6 +11,7 @@ use anyhow::Result;
 use crate::ceiling::Growth;
 use crate::contender::{ALL, Contender, Places};
 use crate::run::{self, Outcome, Subject};
+use crate::seal::{self, Rates};
 use crate::workload::{self, Instance, Study};
 use crate::{flushes, foreign};
 
@@ -73,6 +74,8 @@ pub struct Results {
     pub flushes: Vec<(Contender, usize, Result<f64, String>)>,
     /// The same study sent by other senders: sender, receiver, bytes per second of a whole run.
     pub foreign: Vec<(&'static str, Contender, Result<f64, String>)>,
+    /// What sealing costs by itself, in the same run.
+    pub sealing: Rates,
 }
 
 /// One study at one number of associations.
@@ -138,7 +141,8 @@ pub fn execute(places: &Places, extent: &Extent) -> Result<Results> {
             foreign.push((sender, *contender, rate.map_err(|error| format!("{error:#}"))));
         }
     }
-    Ok(Results { repeats: extent.repeats, cells, flushes, foreign })
+    let sealing = seal::measure()?;
+    Ok(Results { repeats: extent.repeats, cells, flushes, foreign, sealing })
 }
 
 /// The instances of a study; slices are made once and stay in the working folder.

@@ -32,19 +32,22 @@ pub enum Malice {
     HugePdu,
     /// Aborts inside an instance.
     Aborting,
+    /// Breaks the connection off inside an instance: a TCP reset, as when a machine dies.
+    Resetting,
     /// Asks for echoes, and never reads an answer.
     NeverReading,
 }
 
 impl Malice {
     /// All of them.
-    pub const ALL: [Malice; 7] = [
+    pub const ALL: [Malice; 8] = [
         Malice::Silent,
         Malice::Dripping,
         Malice::Garbage,
         Malice::Endless,
         Malice::HugePdu,
         Malice::Aborting,
+        Malice::Resetting,
         Malice::NeverReading,
     ];
 
@@ -98,6 +101,13 @@ impl Malice {
                 stream.write_all(&data_pdu(STORE_CONTEXT, 0, &beginning_of_data_set())).await?;
                 stream.write_all(&[7, 0, 0, 0, 0, 4, 0, 0, 0, 0]).await?;
                 until_closed(stream).await
+            }
+            Malice::Resetting => {
+                stream.write_all(&store_request()).await?;
+                stream.write_all(&data_pdu(STORE_CONTEXT, 0, &beginning_of_data_set())).await?;
+                // Long enough for the box to have begun the instance; what is behind it is lost with the connection.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                stream.set_zero_linger()
             }
             Malice::NeverReading => {
                 let echo = echo_request();

@@ -13,7 +13,7 @@ use beeldbox_peer::part10;
 use beeldbox_protocol::admin::Question;
 use beeldbox_scenarios::dicom_cards::CardOffice;
 use beeldbox_scenarios::ending::{Repeats, print_of};
-use beeldbox_scenarios::foreign::{dcmtk, need_pynetdicom, python, said};
+use beeldbox_scenarios::foreign::{dcmtk, need_orthanc, need_pynetdicom, python, said};
 use beeldbox_scenarios::two_hospitals::{At, Study, TwoHospitals};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -127,6 +127,52 @@ async fn what_dcmtk_and_pynetdicom_send_by_tls_is_kept_as_it_was_sent() {
     story.everything_goes_through().await;
     let all: Vec<&Study> = studies.iter().collect();
     story.ends("noord: delivered 3 | zuid: reported 3", &all, Repeats::Never).await;
+}
+
+/// Gives files to an Orthanc and has it send them on to its modality `box`; says what it answered.
+const SEND_BY_ORTHANC: &str = r#"
+import json, sys, urllib.request
+http, *files = sys.argv[1:]
+def post(path, data):
+    return json.load(urllib.request.urlopen(urllib.request.Request(http + path, data=data)))
+instances = [post("/instances", open(file, "rb").read())["ID"] for file in files]
+job = post("/modalities/box/store", json.dumps({"Resources": instances, "Synchronous": True}).encode())
+print("sent", job["InstancesCount"], "failed", job["FailedInstancesCount"])
+"#;
+
+#[tokio::test]
+async fn what_an_orthanc_sends_by_tls_is_kept_as_it_was_sent() {
+    need_orthanc();
+    let story = TwoHospitals::start_with_settings(settings).await;
+    let cards = story.place.folder("cards").expect("a folder");
+    let (folder, http) = (story.place.folder("orthanc-sender").expect("a folder"), "orthanc-sender-http");
+    let (http, own) =
+        (story.place.port(http).expect("a port"), story.place.port("orthanc-own").expect("a port"));
+    let box_port = story.place.port("noord-tls").expect("a port");
+    let configuration = serde_json::json!({
+        "StorageDirectory": folder, "IndexDirectory": folder, "DicomAet": MODALITY, "DicomPort": own, "HttpPort": http,
+        "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
+        "DicomTlsCertificate": cards.join("modality.pem"), "DicomTlsPrivateKey": cards.join("modality-key.pem"),
+        "DicomTlsTrustedCertificates": cards.join("authority.pem"),
+        "DicomModalities": {"box": {"AET": story.demo.noord.ae, "Host": "localhost", "Port": box_port, "UseDicomTls": true}},
+    });
+    let file = folder.join("orthanc.json");
+    std::fs::write(&file, configuration.to_string()).expect("its settings");
+    let program = ["/usr/sbin/Orthanc", "/usr/bin/Orthanc"].into_iter().find(|path| Path::new(path).exists());
+    let mut command = Command::new(program.expect("it was found"));
+    let _orthanc = story.start_foreign("orthanc-sender", http, command.arg(&file)).await;
+
+    let study = story.a_study(1, 6);
+    let files: Vec<String> =
+        paths(&study).iter().map(|path| path.to_str().expect("text").to_owned()).collect();
+    let http = format!("http://localhost:{http}");
+    let mut words = vec!["-c", SEND_BY_ORTHANC, &http];
+    words.extend(files.iter().map(String::as_str));
+    let output = python(&words);
+    let all = format!("sent {} failed 0", files.len());
+    story.check(&format!("sent by Orthanc\n{}", said(&output)), said(&output).contains(&all), true);
+    story.verifies_exactly(&study.files.iter().collect::<Vec<_>>()).await;
+    story.stop().await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Every write and flush fails once, and the process dies at every one of them.
+//! Every write and flush fails once or falls short, and the process dies at every one of them.
 //!
 //! Goal: never a false success, and recovery from anywhere. Method: a child runs one script (receive, repeat, abandon,
 //! close, erase) under `strace`, which fails the N-th of the calls or kills the child there; afterwards everything the
@@ -73,6 +73,35 @@ async fn an_error_at_any_write_or_flush_is_never_a_false_success() {
 #[tokio::test]
 async fn death_at_any_write_or_flush_loses_nothing_that_was_acknowledged() {
     sweep("pwrite64,fsync,fdatasync,ftruncate,unlink", "signal=SIGKILL").await;
+}
+
+/// Lengths at which the disk ends for every file, in bytes: within packs, within the ledger and its log.
+const ENDS: std::ops::Range<u64> = 8 * 1024..400 * 1024;
+
+#[tokio::test]
+async fn a_short_write_anywhere_is_never_a_false_success() {
+    let step: usize = if std::env::var_os(EVERY_CALL).is_some() { 1531 } else { 24_533 };
+    let mut short = 0;
+    for end in ENDS.step_by(step) {
+        let (dir, custody) = empty_ward();
+        custody.close().await;
+        // Up to the limit a write is done, and the program is told how far it got; the next one fails. The limit takes
+        // the place of strace's faults because it writes what it says it wrote.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' XFSZ; exec prlimit --fsize=\"$0\" \"$@\"", &end.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::faults::script_under_faults", "--nocapture"])
+            .env(DIRECTORY, dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let output = start(&mut command).wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        let acked: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("acked ")).collect();
+        short += u32::from(acked.len() < 3);
+        check(dir.path(), &acked, text.contains("erased"), &format!("files end at {end}: {text}")).await;
+    }
+    assert!(short > 0, "no limit was in the way");
 }
 
 async fn sweep(calls: &str, fault: &str) {

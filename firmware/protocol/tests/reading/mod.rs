@@ -135,6 +135,7 @@ pub fn kind_of_pack_error(error: &PackError) -> &'static str {
         PackError::Description { .. } => "description",
         PackError::DataSetDiffers => "data-set-differs",
         PackError::TooLong => "too-long",
+        PackError::DigestedElsewhere => "digested-elsewhere",
     }
 }
 
