@@ -159,7 +159,7 @@ async fn list(
         next = Some(query.next(uri.path(), mark));
     }
     let resources = found.into_iter().map(Found::with_meta).collect::<Result<_, _>>()?;
-    let page = site.faults.handle_page(Page { kind: page, mark, next, resources }, &uri.to_string());
+    let page = site.faults.handle_page(Page { kind: page, mark, next, resources }, uri);
     Ok(fhir(StatusCode::OK, &page.bundle()))
 }
 

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
@@ -228,10 +228,10 @@ impl Faults {
     }
 
     /// A page as it is to be told. `asked` is where it was asked for.
-    pub(crate) fn handle_page(&self, mut page: Page, asked: &str) -> Page {
+    pub(crate) fn handle_page(&self, mut page: Page, asked: &Uri) -> Page {
         let lists = self.lists();
         match &lists.next {
-            Some(NextLink::Itself) => page.next = Some(asked.to_owned()),
+            Some(NextLink::Itself) => page.next = asked.path_and_query().map(ToString::to_string),
             Some(NextLink::To(url)) => page.next = Some(url.clone()),
             None => {}
         }

@@ -229,7 +229,7 @@ pub async fn search(
         };
         if !has_news {
             let page = page_of(&site, &client.ura, &query, uri.path(), &listing, found, mark);
-            let page = site.faults.handle_page(page, &uri.to_string());
+            let page = site.faults.handle_page(page, &uri);
             let mut response = fhir(StatusCode::OK, &page.bundle());
             if !wait.is_zero() {
                 let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
