@@ -43,6 +43,9 @@ const CHANNEL: &str = "beeldbox_news";
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After so much silence of the server's machine a connection counts as broken.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// Pause before a broken connection for news is made anew. Polls end by themselves, so nothing is lost meanwhile.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -92,7 +95,12 @@ impl FromStr for DatabaseUrl {
         if config.get_password().is_some() {
             return Err(BadDatabaseUrl::HasPassword);
         }
-        config.application_name("beeldbox-portal").connect_timeout(CONNECT_TIMEOUT);
+        config
+            .application_name("beeldbox-portal")
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_user_timeout(SILENCE)
+            .keepalives_idle(SILENCE / 3)
+            .keepalives_interval(SILENCE / 3);
         Ok(DatabaseUrl(config))
     }
 }

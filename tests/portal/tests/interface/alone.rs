@@ -1,6 +1,6 @@
 //! What holds for a portal that has its state folder to itself.
 
-use beeldbox_portal::{Portal, PortalError, PortalOptions};
+use beeldbox_portal::{Portal, PortalError};
 use beeldbox_protocol::ident::Digest;
 use beeldbox_protocol::portal::task::recalled;
 
@@ -16,7 +16,7 @@ async fn a_start_removes_bytes_that_belong_to_no_transfer() {
     noord.update(&recalled(noord.task(&recalled_one).await)).await;
     let expected = running.portal.stored_objects().await.unwrap();
     running.portal.kill().await;
-    let parts = running.folder.path().join("objects/parts");
+    let parts = running.options.state.join("objects/parts");
     let unfinished = parts.join(kept.to_string()).join(format!("{}#1", Digest::of(b"unfinished")));
     std::fs::write(&unfinished, b"unfin").unwrap();
     for transfer in [recalled_one, a_transfer_id()] {
@@ -24,7 +24,7 @@ async fn a_start_removes_bytes_that_belong_to_no_transfer() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(Digest::of(b"part").to_string()), b"part").unwrap();
     }
-    let portal = Portal::start(PortalOptions::new(running.folder.path())).await.unwrap();
+    let portal = Portal::start(running.options.clone()).await.unwrap();
     assert_eq!(portal.stored_objects().await.unwrap(), expected);
     assert!(expected.iter().all(|name| name.contains(&kept.to_string())), "{expected:?}");
     assert!(!unfinished.exists());
@@ -33,6 +33,6 @@ async fn a_start_removes_bytes_that_belong_to_no_transfer() {
 #[tokio::test]
 async fn one_state_is_served_once() {
     let running = a_portal().await;
-    let second = Portal::start(PortalOptions::new(running.folder.path())).await;
+    let second = Portal::start(running.options.clone()).await;
     assert!(matches!(second, Err(PortalError::InUse { .. })));
 }

@@ -27,9 +27,9 @@ pub const OTHER: &str = "90000401";
 /// A portal in a folder of its own.
 pub struct Running {
     pub portal: PortalHandle,
-    pub folder: TempDir,
     /// With which it can be started again.
     pub options: PortalOptions,
+    _folder: TempDir,
 }
 
 /// Starts a portal.
@@ -42,7 +42,7 @@ pub async fn a_portal_with(change: impl FnOnce(PortalOptions) -> PortalOptions) 
     let folder = tempfile::tempdir().unwrap();
     let options = change(place::new().set(PortalOptions::new(folder.path())));
     let portal = Portal::start(options.clone()).await.unwrap();
-    Running { portal, folder, options }
+    Running { portal, options, _folder: folder }
 }
 
 /// TLS settings with a certificate, or without one.
