@@ -12,13 +12,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use beeldbox_protocol::ident::{AddresseeId, Ura};
 use beeldbox_protocol::portal::fhir::{Endpoint, Organization, URA_SYSTEM};
-use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use crate::identity::Client;
 use crate::ledger::{LedgerError, Writing, last_mark, timestamp};
 use crate::page::{Page, Query};
 use crate::refusal::Refusal;
+use crate::rows::{Row, Rows, cells};
 use crate::site::{Site, fhir};
 use crate::task_api::{Precondition, read_precondition};
 
@@ -30,6 +30,7 @@ pub const KINDS: [&str; 5] =
 const MAX_ENDPOINT_LEN: usize = 64 * 1024;
 
 /// A version of a resource.
+#[derive(Debug, Clone)]
 struct Found {
     version: i64,
     updated: i64,
@@ -44,17 +45,14 @@ impl Found {
     }
 }
 
-fn find(connection: &Connection, kind: &str, id: &str) -> Result<Option<Found>, LedgerError> {
-    let row: Option<(i64, i64, String)> = connection
-        .query_row(
-            "SELECT version, updated, body FROM resource WHERE kind = ?1 AND id = ?2",
-            [kind, id],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .optional()?;
-    let Some((version, updated, body)) = row else { return Ok(None) };
-    let body = serde_json::from_str(&body).map_err(|_| LedgerError::Damaged("a resource"))?;
-    Ok(Some(Found { version, updated, body }))
+fn read_row(row: &Row) -> Result<Found, LedgerError> {
+    let body = serde_json::from_str(&row.text(2)?).map_err(|_| LedgerError::Damaged("a resource"))?;
+    Ok(Found { version: row.integer(0)?, updated: row.integer(1)?, body })
+}
+
+fn find(rows: &Rows<'_>, kind: &str, id: &str) -> Result<Option<Found>, LedgerError> {
+    let sql = "SELECT version, updated, body FROM resource WHERE kind = ?1 AND id = ?2";
+    rows.query_first(sql, cells![kind, id])?.as_ref().map(read_row).transpose()
 }
 
 /// Writes a resource; says its version, which stays if nothing is different.
@@ -62,19 +60,19 @@ fn put(writing: &Writing<'_>, kind: &str, id: &str, mut body: Value) -> Result<i
     if let Some(fields) = body.as_object_mut() {
         fields.remove("meta");
     }
-    let before = find(writing.connection, kind, id)?;
+    let before = find(writing, kind, id)?;
     let version = before.as_ref().map_or(1, |found| found.version + 1);
     if let Some(found) = before
         && found.body == body
     {
         return Ok(found.version);
     }
-    writing.connection.execute(
+    writing.execute(
         "INSERT INTO resource (kind, id, version, updated, body)
          VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (kind, id) DO UPDATE SET
              version = excluded.version, updated = excluded.updated, body = excluded.body",
-        params![kind, id, version, writing.next_mark()?, body.to_string()],
+        cells![kind, id, version, writing.next_mark()?, body.to_string()],
     )?;
     Ok(version)
 }
@@ -93,6 +91,18 @@ pub fn seed(writing: &Writing<'_>, resources: &[Value]) -> Result<usize, Refusal
     Ok(resources.len())
 }
 
+/// Changes the entry of a box, whoever it belongs to.
+pub fn change_endpoint(
+    writing: &Writing<'_>,
+    id: &str,
+    change: impl FnOnce(&mut Value),
+) -> Result<(), Refusal> {
+    let mut body = find(writing, "Endpoint", id)?.ok_or(Refusal::NotFound)?.body;
+    change(&mut body);
+    put(writing, "Endpoint", id, body)?;
+    Ok(())
+}
+
 /// The resources of a Bundle.
 pub fn resources_of(bundle: &Value) -> Vec<Value> {
     let entries = bundle.get("entry").and_then(Value::as_array);
@@ -108,7 +118,7 @@ pub async fn search(
 ) -> Result<Response, Refusal> {
     let query = Query::read(query.as_deref())?;
     query.only(&["_count", "_lastUpdated"])?;
-    list(&site, "searchset", &kind, uri.path(), query).await
+    list(&site, "searchset", &kind, &uri, query).await
 }
 
 /// `GET /fhir/{kind}/_history`: the newest version of everything that changed, oldest change first.
@@ -120,47 +130,77 @@ pub async fn history(
 ) -> Result<Response, Refusal> {
     let query = Query::read(query.as_deref())?;
     query.only(&["_count", "_since"])?;
-    list(&site, "history", &kind, uri.path(), query).await
+    list(&site, "history", &kind, &uri, query).await
 }
 
 async fn list(
     site: &Site,
     page: &'static str,
     kind: &str,
-    path: &str,
+    uri: &Uri,
     query: Query,
 ) -> Result<Response, Refusal> {
     let kind = known(kind)?;
     let (since, count) = (query.since()?, query.count()?);
-    let (mut found, last) = site
-        .ledger
-        .read(move |connection| {
-            Ok::<_, Refusal>((changed(connection, kind, since, count + 1)?, last_mark(connection)?))
-        })
-        .await?;
+    let (mut found, last) = match site.faults.frozen() {
+        Some(frozen) => frozen.changed(kind, since, count + 1),
+        None => {
+            let reading = site.ledger.read(move |rows| {
+                Ok::<_, Refusal>((changed(rows, kind, since, count + 1)?, last_mark(rows)?))
+            });
+            reading.await?
+        }
+    };
     let mut mark = timestamp(last.saturating_add(1).max(since))?;
     let mut next = None;
     if found.len() > count {
         found.truncate(count);
         mark = timestamp(found.last().map_or(since, |last| last.updated + 1))?;
-        next = Some(query.next(path, mark));
+        next = Some(query.next(uri.path(), mark));
     }
     let resources = found.into_iter().map(Found::with_meta).collect::<Result<_, _>>()?;
-    Ok(fhir(StatusCode::OK, &Page { kind: page, mark, next, resources }.bundle()))
+    let page = site.faults.handle_page(Page { kind: page, mark, next, resources }, uri);
+    Ok(fhir(StatusCode::OK, &page.bundle()))
 }
 
-fn changed(connection: &Connection, kind: &str, since: i64, count: usize) -> Result<Vec<Found>, LedgerError> {
-    let mut statement = connection.prepare(
-        "SELECT version, updated, body FROM resource WHERE kind = ?1 AND updated >= ?2 ORDER BY updated LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![kind, since, i64::try_from(count).unwrap_or(i64::MAX)])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let body: String = row.get(2)?;
-        let body = serde_json::from_str(&body).map_err(|_| LedgerError::Damaged("a resource"))?;
-        found.push(Found { version: row.get(0)?, updated: row.get(1)?, body });
+/// The directory as it was at some time: what a portal tells that restored an old copy.
+#[derive(Debug)]
+pub struct Frozen {
+    found: Vec<(&'static str, Found)>,
+    last: i64,
+}
+
+impl Frozen {
+    /// As it is now.
+    pub fn copy(rows: &Rows<'_>) -> Result<Self, LedgerError> {
+        let mut found = Vec::new();
+        for kind in KINDS {
+            let all = changed(rows, kind, 0, usize::MAX)?;
+            found.extend(all.into_iter().map(|resource| (kind, resource)));
+        }
+        Ok(Frozen { found, last: last_mark(rows)? })
     }
-    Ok(found)
+
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(move |(its, _)| *its == kind).map(|(_, found)| found)
+    }
+
+    fn changed(&self, kind: &str, since: i64, count: usize) -> (Vec<Found>, i64) {
+        let later = self.of_kind(kind).filter(|found| found.updated >= since);
+        (later.take(count).cloned().collect(), self.last)
+    }
+
+    fn find(&self, kind: &str, id: &str) -> Option<Found> {
+        self.of_kind(kind).find(|found| found.body["id"] == id).cloned()
+    }
+}
+
+fn changed(rows: &Rows<'_>, kind: &str, since: i64, count: usize) -> Result<Vec<Found>, LedgerError> {
+    let found = rows.query(
+        "SELECT version, updated, body FROM resource WHERE kind = ?1 AND updated >= ?2 ORDER BY updated LIMIT ?3",
+        cells![kind, since, i64::try_from(count).unwrap_or(i64::MAX)],
+    )?;
+    found.iter().map(read_row).collect()
 }
 
 fn known(kind: &str) -> Result<&'static str, Refusal> {
@@ -173,8 +213,11 @@ pub async fn read(
     Path((kind, id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
     let kind = known(&kind)?;
-    let found =
-        site.ledger.read(move |connection| find(connection, kind, &id)).await?.ok_or(Refusal::NotFound)?;
+    let found = match site.faults.frozen() {
+        Some(frozen) => frozen.find(kind, &id),
+        None => site.ledger.read(move |rows| find(rows, kind, &id)).await?,
+    };
+    let found = found.ok_or(Refusal::NotFound)?;
     let version = found.version;
     Ok(with_tag(fhir(StatusCode::OK, &found.with_meta()?), version))
 }
@@ -200,8 +243,8 @@ pub async fn write(
     let endpoint: Endpoint = serde_json::from_value(value.clone()).map_err(malformed)?;
     let checked_id: AddresseeId = id.parse().map_err(|_| Refusal::NotFound)?;
     let written = site.ledger.write(move |writing| {
-        check_endpoint(writing.connection, &endpoint, checked_id.as_str(), &client.ura)?;
-        let before = find(writing.connection, "Endpoint", checked_id.as_str())?.map(|found| found.version);
+        check_endpoint(writing, &endpoint, checked_id.as_str(), &client.ura)?;
+        let before = find(writing, "Endpoint", checked_id.as_str())?.map(|found| found.version);
         match (&precondition, before) {
             (Precondition::New, Some(_)) => return Err(Refusal::Exists),
             (Precondition::Version(expected), before)
@@ -212,7 +255,7 @@ pub async fn write(
             (Precondition::New | Precondition::Any | Precondition::Version(_), _) => {}
         }
         let version = put(writing, "Endpoint", checked_id.as_str(), value)?;
-        let found = find(writing.connection, "Endpoint", checked_id.as_str())?.ok_or(Refusal::NotFound)?;
+        let found = find(writing, "Endpoint", checked_id.as_str())?.ok_or(Refusal::NotFound)?;
         Ok((before.is_none(), version, found.with_meta()?))
     });
     let (is_new, version, stored) = written.await?;
@@ -221,7 +264,7 @@ pub async fn write(
 }
 
 fn check_endpoint(
-    connection: &Connection,
+    rows: &Rows<'_>,
     endpoint: &Endpoint,
     id: &str,
     client: &Ura,
@@ -245,7 +288,7 @@ fn check_endpoint(
     }
     if let Some(id) = manager.id_of("Organization") {
         is_named = true;
-        let found = find(connection, "Organization", id)?;
+        let found = find(rows, "Organization", id)?;
         let organization = found.and_then(|found| serde_json::from_value::<Organization>(found.body).ok());
         let ura =
             organization.iter().flat_map(|o| &o.identifier).find(|i| i.system.as_deref() == Some(URA_SYSTEM));

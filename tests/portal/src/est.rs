@@ -14,13 +14,13 @@ use axum::response::{IntoResponse, Response};
 use beeldbox_protocol::ident::{Digest, Ura};
 use data_encoding::{BASE32_NOPAD, BASE64};
 use jiff::SignedDuration;
-use rusqlite::{OptionalExtension, params};
 use rustls_pki_types::CertificateDer;
 
 use crate::ca::{CaError, Validity};
 use crate::identity::Client;
 use crate::ledger::{Ledger, LedgerError};
 use crate::refusal::Refusal;
+use crate::rows::cells;
 use crate::site::{Site, header_text};
 
 /// How long a code can be used.
@@ -44,17 +44,14 @@ pub async fn simple_enroll(
         .ledger
         .write(move |writing| {
             let now = writing.now;
-            let (ura, name): (String, String) = writing
-                .connection
-                .query_row(
-                    "UPDATE enrolment_code SET used_at = ?2
-                     WHERE digest = ?1 AND used_at IS NULL AND valid_until > ?2
-                     RETURNING ura, name",
-                    params![Digest::of(code.as_bytes()).to_string(), now.as_microsecond()],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )
-                .optional()?
-                .ok_or(Refusal::NotAuthorised)?;
+            let used = writing.query_first(
+                "UPDATE enrolment_code SET used_at = ?2
+                 WHERE digest = ?1 AND used_at IS NULL AND valid_until > ?2
+                 RETURNING ura, name",
+                cells![Digest::of(code.as_bytes()).to_string(), now.as_microsecond()],
+            )?;
+            let used = used.ok_or(Refusal::NotAuthorised)?;
+            let (ura, name) = (used.text(0)?, used.text(1)?);
             let ura: Ura = ura.parse().map_err(|_| LedgerError::Damaged("a URA"))?;
             certifying.ca.certify(&request, &ura, &name, Validity::usual(now)).map_err(bad_request)
         })
@@ -83,9 +80,9 @@ pub async fn new_code(ledger: &Ledger, ura: Ura, name: String) -> Result<String,
     ledger
         .write(move |writing| {
             let until = writing.now.checked_add(CODE_VALIDITY).unwrap_or(writing.now);
-            writing.connection.execute(
+            writing.execute(
                 "INSERT INTO enrolment_code (digest, ura, name, valid_until) VALUES (?1, ?2, ?3, ?4)",
-                params![digest, ura.as_str(), name, until.as_microsecond()],
+                cells![digest, ura.as_str(), name, until.as_microsecond()],
             )?;
             Ok::<_, Refusal>(())
         })

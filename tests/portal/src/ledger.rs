@@ -1,23 +1,28 @@
-//! The ledger: SQLite behind two threads, one that writes and one that reads.
+//! The ledger: closures that write, each in a transaction, and closures that read from one snapshot.
 //!
 //! ```text
 //!   handler ── closure ──► writer thread: BEGIN, every waiting closure in its own savepoint, COMMIT ──► answers
-//!   handler ── closure ──► reader thread: one snapshot per closure                                  ──► answers
+//!   handler ── closure ──► reader threads: one snapshot per closure                                 ──► answers
 //! ```
 //!
-//! An answer is given only after the commit, and a commit is on stable storage (WAL, `synchronous=FULL`). Closures that
-//! wait at the same moment share one commit. If a commit fails for another reason than a full disk, nobody knows what
-//! is durable: the writer stops for good, and the program ends and starts anew.
+//! An answer is given only after the commit, and a commit is on stable storage. Closures that wait at the same moment
+//! share one commit. Two databases can stand behind it: SQLite in the state folder (`sqlite`), and PostgreSQL for
+//! several processes on one (`postgresql`). In both there is one writer at a time, over all processes: that is what
+//! makes marks strictly increasing in the order of the commits, and `If-Match` a compare-and-set.
 
+use std::cell::Cell;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::postgresql::{self, DatabaseUrl};
+use crate::rows::{Rows, cells};
+use crate::sqlite;
 
 /// Closures that may wait for a thread. More than the connections that are served at a time.
 const QUEUE: usize = 1024;
@@ -25,18 +30,21 @@ const QUEUE: usize = 1024;
 /// Closures that share one commit at most, so that the first does not wait for ever.
 const BATCH: usize = 64;
 
-/// How long another process (`beeldbox-portal seed`) may hold the write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Why the ledger gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// SQLite refused.
     #[error("the ledger refuses")]
     Sqlite(#[source] Arc<rusqlite::Error>),
+    /// PostgreSQL refused, or cannot be reached.
+    #[error("the database refuses")]
+    Postgres(#[source] Arc<postgres::Error>),
     /// What is written in it cannot be read.
     #[error("the ledger holds what cannot be read: {0}")]
     Damaged(&'static str),
+    /// The database is set up so that what it says is stored may be lost.
+    #[error("the database may lose what it says is stored: {0}")]
+    NotDurable(&'static str),
     /// SQLite took the whole transaction back because of another closure in it, usually for want of space.
     #[error("the ledger took the transaction back")]
     TakenBack,
@@ -50,7 +58,11 @@ impl LedgerError {
     pub fn is_full(&self) -> bool {
         match self {
             LedgerError::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            LedgerError::Damaged(_) | LedgerError::TakenBack | LedgerError::Closed => false,
+            LedgerError::Postgres(error) => error.code() == Some(&postgres::error::SqlState::DISK_FULL),
+            LedgerError::Damaged(_)
+            | LedgerError::NotDurable(_)
+            | LedgerError::TakenBack
+            | LedgerError::Closed => false,
         }
     }
 }
@@ -61,28 +73,55 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
+impl From<postgres::Error> for LedgerError {
+    fn from(error: postgres::Error) -> Self {
+        LedgerError::Postgres(Arc::new(error))
+    }
+}
+
 /// A transaction that is being written.
 pub struct Writing<'a> {
     /// Where to write.
-    pub connection: &'a Connection,
+    pub rows: Rows<'a>,
     /// Now.
     pub now: Timestamp,
+    /// Whether a mark was given out: there is news then.
+    pub has_news: Cell<bool>,
 }
 
-impl Writing<'_> {
+impl<'a> Writing<'a> {
+    /// At this time.
+    pub fn new(rows: Rows<'a>, now: Timestamp) -> Self {
+        Writing { rows, now, has_news: Cell::new(false) }
+    }
+
     /// The next time of change: now, or a moment after the last one given out.
-    pub fn next_mark(&self) -> Result<i64, rusqlite::Error> {
-        self.connection.query_row(
-            "UPDATE mark SET micros = max(micros + 1, ?1) WHERE one = 1 RETURNING micros",
-            [self.now.as_microsecond()],
-            |row| row.get(0),
-        )
+    ///
+    /// The row of the mark stays locked until the commit, so no other transaction, of any process, gets a later mark
+    /// before this one is seen by all: a reader's mark never overtakes a change.
+    pub fn next_mark(&self) -> Result<i64, LedgerError> {
+        self.has_news.set(true);
+        let row = self.rows.query_first(
+            "UPDATE mark SET micros = CASE WHEN micros + 1 > ?1 THEN micros + 1 ELSE ?1 END
+             WHERE one = 1 RETURNING micros",
+            cells![self.now.as_microsecond()],
+        )?;
+        row.ok_or(LedgerError::Damaged("the mark"))?.integer(0)
+    }
+}
+
+impl<'a> Deref for Writing<'a> {
+    type Target = Rows<'a>;
+
+    fn deref(&self) -> &Rows<'a> {
+        &self.rows
     }
 }
 
 /// The last time of change that was given out.
-pub fn last_mark(connection: &Connection) -> Result<i64, rusqlite::Error> {
-    connection.query_row("SELECT micros FROM mark WHERE one = 1", [], |row| row.get(0))
+pub fn last_mark(rows: &Rows<'_>) -> Result<i64, LedgerError> {
+    let row = rows.query_first("SELECT micros FROM mark WHERE one = 1", &[])?;
+    row.ok_or(LedgerError::Damaged("the mark"))?.integer(0)
 }
 
 /// Reads a time column.
@@ -90,19 +129,64 @@ pub fn timestamp(micros: i64) -> Result<Timestamp, LedgerError> {
     Timestamp::from_microsecond(micros).map_err(|_| LedgerError::Damaged("a time out of range"))
 }
 
-type Answer = Box<dyn FnOnce(Result<(), LedgerError>) + Send>;
-type WriteJob = Box<dyn FnOnce(&Writing<'_>) -> (bool, Answer) + Send>;
-type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+/// Tells whoever waits for a write what became of it.
+pub type Answer = Box<dyn FnOnce(Result<(), LedgerError>) + Send>;
 
-enum Order<J> {
+/// A closure that writes. Says whether what it did is to be kept.
+pub type WriteJob = Box<dyn FnOnce(&Writing<'_>) -> (bool, Answer) + Send>;
+
+/// A closure that reads and tells; or is told why it cannot.
+pub type ReadJob = Box<dyn FnOnce(Result<&Rows<'_>, LedgerError>) + Send>;
+
+/// What a thread is asked.
+pub enum Order<J> {
+    /// A closure.
     Do(J),
+    /// To end.
     Close(oneshot::Sender<()>),
+}
+
+/// What waits at a moment: closures for one commit, and who wants to know that the thread ends after it.
+pub struct Batch {
+    /// Closures.
+    pub jobs: Vec<WriteJob>,
+    /// Who waits for the end.
+    pub close: Option<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    /// Waits for something, and takes what else waits then. Nothing if nobody can ask any more.
+    pub fn wait(orders: &mut mpsc::Receiver<Order<WriteJob>>) -> Option<Self> {
+        let mut batch = Batch { jobs: Vec::new(), close: None };
+        let mut next = orders.blocking_recv();
+        next.as_ref()?;
+        while let Some(order) = next {
+            match order {
+                Order::Do(job) => batch.jobs.push(job),
+                Order::Close(tell) => batch.close = Some(tell),
+            }
+            let has_room = batch.jobs.len() < BATCH && batch.close.is_none();
+            next = if has_room { orders.try_recv().ok() } else { None };
+        }
+        Some(batch)
+    }
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, Default)]
+pub enum Database {
+    /// In the state folder. One process.
+    #[default]
+    Sqlite,
+    /// In a PostgreSQL that several processes may share.
+    Postgres(DatabaseUrl),
 }
 
 /// The ledger.
 pub struct Ledger {
     writer: mpsc::Sender<Order<WriteJob>>,
     reader: mpsc::Sender<Order<ReadJob>>,
+    readers: usize,
     failed: watch::Receiver<bool>,
 }
 
@@ -111,26 +195,24 @@ impl Ledger {
     ///
     /// # Errors
     /// If it cannot be opened or is of a later version.
-    pub fn open(path: &Path, clock: Clock) -> Result<Self, LedgerError> {
-        let writing = open_to_write(path)?;
-        let reading = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        reading.busy_timeout(BUSY_TIMEOUT)?;
-        let (writer, orders) = mpsc::channel(QUEUE);
+    pub fn open(database: &Database, state: &Path, clock: Clock) -> Result<Self, LedgerError> {
+        let (writer, to_write) = mpsc::channel(QUEUE);
+        let (reader, to_read) = mpsc::channel(QUEUE);
         let (tell_failed, failed) = watch::channel(false);
-        std::thread::spawn(move || {
-            if write_until_closed(&writing, &clock, orders).is_err() {
-                tell_failed.send_replace(true);
+        let readers = match database {
+            Database::Sqlite => {
+                sqlite::start(&state.join("portal.sqlite"), clock, to_write, to_read, tell_failed)?
             }
-        });
-        let (reader, orders) = mpsc::channel(QUEUE);
-        std::thread::spawn(move || read_until_closed(&reading, orders));
-        Ok(Ledger { writer, reader, failed })
+            Database::Postgres(url) => postgresql::start(url, clock, to_write, to_read, tell_failed)?,
+        };
+        Ok(Ledger { writer, reader, readers, failed })
     }
 
     /// Writes. What the closure did is kept if it answers `Ok`, and taken back otherwise.
     ///
     /// # Errors
-    /// Those of the closure; and if the commit failed.
+    /// Those of the closure; and if the commit failed. Over PostgreSQL a commit whose answer was lost may have
+    /// succeeded: whoever asked repeats the request, as after every 500.
     ///
     /// # Durability
     /// When this returns `Ok`, what was written survives a power cut.
@@ -169,15 +251,15 @@ impl Ledger {
     /// May be dropped.
     pub async fn read<T, E>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&Rows<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<LedgerError> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let job: ReadJob = Box::new(move |connection| {
-            let _ = tell.send(in_snapshot(connection, work));
+        let job: ReadJob = Box::new(move |rows| {
+            let _ = tell.send(rows.map_err(E::from).and_then(work));
         });
         self.reader.send(Order::Do(job)).await.map_err(|_| LedgerError::Closed)?;
         told.await.map_err(|_| LedgerError::Closed)?
@@ -191,124 +273,17 @@ impl Ledger {
         }
     }
 
-    /// Finishes what waits, moves the log into the database and closes it.
+    /// Finishes what waits and closes the database.
     pub async fn close(&self) {
-        let (tell, told) = oneshot::channel();
-        if self.reader.send(Order::Close(tell)).await.is_ok() {
-            let _ = told.await;
+        for _ in 0..self.readers {
+            let (tell, told) = oneshot::channel();
+            if self.reader.send(Order::Close(tell)).await.is_ok() {
+                let _ = told.await;
+            }
         }
         let (tell, told) = oneshot::channel();
         if self.writer.send(Order::Close(tell)).await.is_ok() {
             let _ = told.await;
         }
     }
-}
-
-fn open_to_write(path: &Path) -> Result<Connection, LedgerError> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version > 1 {
-        return Err(LedgerError::Damaged("it was written by a later version of this program"));
-    }
-    connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {} PRAGMA user_version = 1; COMMIT;",
-        include_str!("schema.sql")
-    ))?;
-    Ok(connection)
-}
-
-fn write_until_closed(
-    connection: &Connection,
-    clock: &Clock,
-    mut orders: mpsc::Receiver<Order<WriteJob>>,
-) -> Result<(), LedgerError> {
-    while let Some(order) = orders.blocking_recv() {
-        let mut batch = Vec::new();
-        let mut next = Some(order);
-        let mut close = None;
-        while let Some(order) = next {
-            match order {
-                Order::Do(job) => batch.push(job),
-                Order::Close(tell) => close = Some(tell),
-            }
-            next = if batch.len() < BATCH && close.is_none() { orders.try_recv().ok() } else { None };
-        }
-        if !batch.is_empty() {
-            write_batch(connection, clock, batch).inspect_err(|error| {
-                tracing::error!(%error, "commit failed: what is durable is in doubt, the ledger stops");
-            })?;
-        }
-        if let Some(tell) = close {
-            // A log that stays is replayed at the next start.
-            let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-            let _ = tell.send(());
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Writes what waits in one transaction. An error means that the state of the disk is in doubt.
-fn write_batch(connection: &Connection, clock: &Clock, jobs: Vec<WriteJob>) -> Result<(), LedgerError> {
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        // Dropping the jobs tells everybody; nothing was written.
-        tracing::error!(%error, "the ledger cannot be written to now");
-        return Ok(());
-    }
-    let writing = Writing { connection, now: clock.now() };
-    let mut answers = Vec::with_capacity(jobs.len());
-    let mut written = Ok(());
-    for job in jobs {
-        written = written.and_then(|()| connection.execute_batch("SAVEPOINT job"));
-        if written.is_err() {
-            break;
-        }
-        let (keep, answer) = job(&writing);
-        if connection.is_autocommit() {
-            // SQLite itself rolled everything back (disk full, I/O error before the commit): nothing is in doubt.
-            answers.push(answer);
-            answers.into_iter().for_each(|answer| answer(Err(LedgerError::TakenBack)));
-            return Ok(());
-        }
-        let end = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-        written = connection.execute_batch(end);
-        answers.push(answer);
-    }
-    let committed = written.and_then(|()| connection.execute_batch("COMMIT")).map_err(LedgerError::from);
-    if committed.is_err() && !connection.is_autocommit() {
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    for answer in answers {
-        answer(committed.clone());
-    }
-    match committed {
-        Err(error) if !error.is_full() => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-fn read_until_closed(connection: &Connection, mut orders: mpsc::Receiver<Order<ReadJob>>) {
-    while let Some(order) = orders.blocking_recv() {
-        match order {
-            Order::Do(job) => job(connection),
-            Order::Close(tell) => {
-                let _ = tell.send(());
-                return;
-            }
-        }
-    }
-}
-
-fn in_snapshot<T, E: From<LedgerError>>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, E>,
-) -> Result<T, E> {
-    connection.execute_batch("BEGIN").map_err(LedgerError::from)?;
-    let outcome = work(connection);
-    connection.execute_batch("COMMIT").map_err(LedgerError::from)?;
-    outcome
 }

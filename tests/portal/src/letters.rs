@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use beeldbox_protocol::envelope::letter::MAX_LETTER_LEN;
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
-use rusqlite::{Connection, params};
 
 use crate::content::{Stored, claimed_digest, claimed_len, give, read_away};
 use crate::identity::Client;
 use crate::refusal::Refusal;
+use crate::rows::Rows;
 use crate::site::Site;
 use crate::store::letter_at;
 use crate::task_api::transfer_in;
@@ -40,7 +40,7 @@ pub async fn write(
     let limit = u64::try_from(MAX_LETTER_LEN).unwrap_or(u64::MAX);
     let len = claimed_len(&headers, limit)?;
     let ura = client.ura.clone();
-    match site.ledger.read(move |connection| place(connection, &transfer, &digest, &ura)).await {
+    match site.ledger.read(move |rows| place(rows, &transfer, &digest, &ura)).await {
         Ok(Place::Free) => {}
         Ok(Place::Same) => {
             read_away(body).await;
@@ -51,29 +51,27 @@ pub async fn write(
             return Err(refusal);
         }
     }
-    let incoming = site.store.receive(&letter_at(&transfer, &digest), body, limit).await?;
-    if incoming.digest != digest || incoming.len != len {
+    let incoming = site.store.receive(&letter_at(&transfer, &digest), body, len).await?;
+    if incoming.digest != digest || incoming.len != len || site.faults.denies_digest() {
         incoming.discard().await;
         return Err(Refusal::DigestMismatch);
     }
     incoming.keep().await?;
-    let rows = i64::try_from(len).map_err(|_| Refusal::TooLarge { limit })?;
     let ura = client.ura;
     let recorded = site
         .ledger
         .write(move |writing| {
-            if let Place::Free = place(writing.connection, &transfer, &digest, &ura)? {
-                writing.connection.execute(
-                    "INSERT INTO letter (transfer, digest, len) VALUES (?1, ?2, ?3)",
-                    params![transfer.to_string(), digest.to_string(), rows],
-                )?;
+            if let Place::Free = place(writing, &transfer, &digest, &ura)? {
+                tasks::record_letter(writing, &transfer, &digest, len)?;
             }
             Ok::<_, Refusal>(())
         })
         .await;
     if let Err(refusal) = recorded {
-        // Another letter came first, or the transfer is no draft any more: these bytes belong to nobody.
-        if let Err(why) = site.store.remove(&letter_at(&transfer, &digest)).await {
+        // Another letter came first, or the transfer is no draft any more: these bytes belong to nobody. After any
+        // other refusal they may be the same that another request has just answered for.
+        let belongs_to_nobody = matches!(refusal, Refusal::OtherLetter | Refusal::NotADraft);
+        if belongs_to_nobody && let Err(why) = site.store.remove(&letter_at(&transfer, &digest)).await {
             tracing::warn!(?why, "a letter without a row is left for the next start to remove");
         }
         return Err(refusal);
@@ -82,16 +80,16 @@ pub async fn write(
 }
 
 fn place(
-    connection: &Connection,
+    rows: &Rows<'_>,
     transfer: &TransferId,
     digest: &Digest,
     ura: &Ura,
 ) -> Result<Place, Refusal> {
-    let task = tasks::find_for(connection, transfer, ura)?;
+    let task = tasks::find_for(rows, transfer, ura)?;
     if !task.is_sent_by(ura) {
         return Err(Refusal::Forbidden("The letter comes from the sender."));
     }
-    match tasks::letter(connection, transfer)? {
+    match tasks::letter(rows, transfer)? {
         Some((found, _)) if found == *digest => Ok(Place::Same),
         Some(_) => Err(Refusal::OtherLetter),
         None if task.status.code() == "draft" => Ok(Place::Free),
@@ -119,12 +117,12 @@ pub async fn read(
     let ura = client.ura.clone();
     let found = site
         .ledger
-        .read(move |connection| {
-            let task = tasks::find_for(connection, &transfer, &client.ura)?;
+        .read(move |rows| {
+            let task = tasks::find_for(rows, &transfer, &client.ura)?;
             if task.content != Content::Kept {
                 return Err(Refusal::Gone);
             }
-            let (digest, len) = tasks::letter(connection, &served)?.ok_or(Refusal::NotFound)?;
+            let (digest, len) = tasks::letter(rows, &served)?.ok_or(Refusal::NotFound)?;
             Ok(Stored { at: letter_at(&served, &digest), digest, len })
         })
         .await?;

@@ -4,8 +4,12 @@
 //!   box ──mutual TLS──► serve ► identity ► task_api, letters, parts, directory, est
 //!                                              │             │
 //!                                           ledger         store
-//!                                          (SQLite)    (object store)
+//!                                       (SQLite, or    (a folder, or
+//!                                       PostgreSQL)     S3)
 //! ```
+//!
+//! One process over SQLite and a folder is the default. Several processes may serve the same transfers: they share one
+//! PostgreSQL, one store and one authority, and nothing else; each may end at any moment.
 //!
 //! A real server, and the embedded default of the demo and the tests. It knows organisations, times, sizes and digests
 //! of ciphertext; it never holds a key that opens anything and stores nothing about a patient. What it answered with
@@ -18,9 +22,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use beeldbox_protocol::ident::{Digest, TransferId, Ura};
+use beeldbox_protocol::ident::Ura;
 use object_store::ObjectStore;
-use rusqlite::params;
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -31,11 +34,11 @@ use tokio_rustls::TlsAcceptor;
 use crate::ca::{Ca, CaError, Issued, Validity};
 use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Database, Ledger, LedgerError};
 use crate::refusal::Refusal;
 use crate::serve::Service;
 use crate::site::{Limits, Site};
-use crate::store::{Store, StoreError};
+use crate::store::{Sharing, Store, StoreError};
 
 // What time it is.
 pub mod clock;
@@ -47,6 +50,8 @@ pub mod fictitious;
 
 // Bad manners.
 pub mod faults;
+// Bad manners that are written into the books.
+mod forgery;
 // What every handler shares, and the paths.
 pub mod site;
 
@@ -81,8 +86,17 @@ mod est;
 // Bundles.
 mod page;
 
+// What is remembered, in one of two databases.
+pub mod ledger;
+// PostgreSQL.
+pub mod postgresql;
+// The seam between the two.
+mod rows;
 // SQLite.
-mod ledger;
+mod sqlite;
+
+// The setting for S3.
+pub mod s3;
 // The object store.
 mod store;
 
@@ -140,8 +154,10 @@ impl From<Refusal> for PortalError {
 /// How to run a portal.
 #[derive(Clone)]
 pub struct PortalOptions {
-    /// Folder with everything that must survive: ledger, store, certificates.
+    /// Folder with everything that must survive: certificates, and unless they are elsewhere ledger and store.
     pub state: PathBuf,
+    /// Where the ledger is.
+    pub database: Database,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Names in the server's certificate; the first is the one in the URL.
@@ -152,7 +168,9 @@ pub struct PortalOptions {
     pub limits: Limits,
     /// Authorities whose client certificates are accepted beside those of the portal's own.
     pub further_anchors: Vec<CertificateDer<'static>>,
-    /// Where letters and parts lie, if not in the state folder.
+    /// Folder with letters and parts, if not in the state folder.
+    pub parts_folder: Option<PathBuf>,
+    /// Store with letters and parts, if not in a folder.
     pub objects: Option<Arc<dyn ObjectStore>>,
 }
 
@@ -161,12 +179,24 @@ impl PortalOptions {
     pub fn new(state: impl Into<PathBuf>) -> Self {
         PortalOptions {
             state: state.into(),
+            database: Database::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
             clock: Clock::of_the_system(),
             limits: Limits::default(),
             further_anchors: Vec::new(),
+            parts_folder: None,
             objects: None,
+        }
+    }
+}
+
+impl PortalOptions {
+    /// Whether other processes serve the same.
+    fn sharing(&self) -> Sharing {
+        match &self.database {
+            Database::Sqlite => Sharing::Alone,
+            Database::Postgres(_) => Sharing::Shared,
         }
     }
 }
@@ -181,14 +211,18 @@ impl Portal {
     /// If the state cannot be used or the address cannot be listened on.
     pub async fn start(options: PortalOptions) -> Result<PortalHandle, PortalError> {
         let lock = lock_state(&options)?;
+        let faults = Arc::new(Faults::default());
+        let options = PortalOptions { clock: faults.clock_over(options.clock.clone()), ..options };
         let now = options.clock.now();
         let ca = Ca::open(&options.state, CA_NAME, now)?;
         let store = match &options.objects {
             Some(objects) => Store::over(objects.clone()),
-            None => Store::in_folder(&options.state.join("objects"))?,
+            None => {
+                let folder = options.parts_folder.clone().unwrap_or_else(|| options.state.join("objects"));
+                Store::in_folder(&folder, options.sharing())?
+            }
         };
         let ledger = open_ledger(&options)?;
-        let faults = Arc::new(Faults::default());
         let (chain, key) = ca.server_identity(&options.names, now)?;
         let mut anchors = options.further_anchors.clone();
         anchors.push(ca.certificate().clone());
@@ -204,6 +238,9 @@ impl Portal {
             news: watch::Sender::new(0),
             stopping: stopping.clone(),
         });
+        if let Database::Postgres(url) = &options.database {
+            postgresql::listen(url.clone(), site.news.clone(), stopping.clone());
+        }
         sweep::remove_orphans(&site).await?;
         let (listener, address) = listen(options.listen).await?;
         let service = Service {
@@ -233,7 +270,11 @@ fn lock_state(options: &PortalOptions) -> Result<File, PortalError> {
     std::fs::create_dir_all(path).map_err(failed)?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("serving.lock"));
     let file = file.map_err(failed)?;
-    match file.try_lock() {
+    let locked = match options.sharing() {
+        Sharing::Alone => file.try_lock(),
+        Sharing::Shared => file.try_lock_shared(),
+    };
+    match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(PortalError::InUse { path: path.clone() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -243,7 +284,7 @@ fn lock_state(options: &PortalOptions) -> Result<File, PortalError> {
 fn open_ledger(options: &PortalOptions) -> Result<Ledger, PortalError> {
     let path = &options.state;
     std::fs::create_dir_all(path).map_err(|source| PortalError::State { path: path.clone(), source })?;
-    Ok(Ledger::open(&path.join("portal.sqlite"), options.clock.clone())?)
+    Ok(Ledger::open(&options.database, path, options.clock.clone())?)
 }
 
 /// Writes resources into the directory of a portal that may be running or not, and says how many there were.
@@ -327,22 +368,6 @@ impl PortalHandle {
     /// Its bad manners.
     pub fn faults(&self) -> &Faults {
         &self.site.faults
-    }
-
-    /// Loses a part, as a portal with a broken disk would.
-    ///
-    /// # Errors
-    /// If it cannot.
-    pub async fn forget_part(&self, transfer: TransferId, digest: Digest) -> Result<(), PortalError> {
-        self.site
-            .ledger
-            .write(move |writing| {
-                let row = params![transfer.to_string(), digest.to_string()];
-                writing.connection.execute("DELETE FROM part WHERE transfer = ?1 AND digest = ?2", row)?;
-                Ok::<_, Refusal>(())
-            })
-            .await?;
-        Ok(self.site.store.remove(&store::part_at(&transfer, &digest)).await?)
     }
 
     /// Expires and erases what is due by the portal's clock, now instead of within the minute.

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use beeldbox_portal::ca::{Ca, Validity, write_durably};
 use beeldbox_portal::clock::Clock;
+use beeldbox_portal::ledger::Database;
+use beeldbox_portal::postgresql::DatabaseUrl;
+use beeldbox_portal::s3::{self, PartsPlace};
 use beeldbox_portal::{
     CA_NAME, Portal, PortalOptions, enrolment_code, fictitious, resources_of_bundle, seed,
 };
@@ -28,6 +31,55 @@ struct State {
     /// Folder with everything that must survive.
     #[arg(long)]
     state: PathBuf,
+    /// PostgreSQL database that several portals share, as postgresql://user@host/database without a password;
+    /// otherwise the ledger is in the state folder.
+    #[arg(long)]
+    database: Option<DatabaseUrl>,
+    /// File with the password of the database.
+    #[arg(long, requires = "database")]
+    database_password_file: Option<PathBuf>,
+}
+
+impl State {
+    fn options(self) -> anyhow::Result<PortalOptions> {
+        let mut options = PortalOptions::new(self.state);
+        if let Some(mut url) = self.database {
+            if let Some(path) = self.database_password_file {
+                let password = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+                url = url.with_password(&password);
+            }
+            options.database = Database::Postgres(url);
+        }
+        Ok(options)
+    }
+}
+
+#[derive(Args)]
+struct Parts {
+    /// Where letters and parts lie: a folder, or s3://bucket/prefix; otherwise in the state folder. The keys of a bucket
+    /// come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …) or from a file.
+    #[arg(long)]
+    parts: Option<PartsPlace>,
+    /// Address of an S3-compatible store, if it is not Amazon's.
+    #[arg(long, requires = "parts")]
+    s3_endpoint: Option<String>,
+    /// File with lines name=value for the keys of the bucket.
+    #[arg(long, requires = "parts")]
+    s3_credentials: Option<PathBuf>,
+}
+
+impl Parts {
+    fn set(self, options: &mut PortalOptions) -> anyhow::Result<()> {
+        match self.parts {
+            None => {}
+            Some(PartsPlace::Folder(folder)) => options.parts_folder = Some(folder),
+            Some(PartsPlace::Bucket { name, prefix }) => {
+                let (endpoint, keys) = (self.s3_endpoint.as_deref(), self.s3_credentials.as_deref());
+                options.objects = Some(s3::bucket(&name, prefix.as_deref(), endpoint, keys)?);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Args)]
@@ -46,6 +98,8 @@ enum Command {
     Serve {
         #[command(flatten)]
         state: State,
+        #[command(flatten)]
+        parts: Parts,
         /// Where to listen; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
@@ -90,8 +144,9 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
-        Command::Serve { state, listen, port_file, names, anchors } => {
-            let mut options = PortalOptions { listen, ..PortalOptions::new(state.state) };
+        Command::Serve { state, parts, listen, port_file, names, anchors } => {
+            let mut options = PortalOptions { listen, ..state.options()? };
+            parts.set(&mut options)?;
             if !names.is_empty() {
                 options.names = names;
             }
@@ -110,13 +165,13 @@ async fn main() -> anyhow::Result<()> {
                 }
                 None => fictitious::directory(),
             };
-            let count = seed(&PortalOptions::new(state.state), resources).await?;
+            let count = seed(&state.options()?, resources).await?;
             writeln!(std::io::stdout(), "{count} resources in the directory")?;
             Ok(())
         }
         Command::Enrol { state, organisation, out_dir } => enrol(&state.state, &organisation, &out_dir),
         Command::Code { state, organisation } => {
-            let options = PortalOptions::new(state.state);
+            let options = state.options()?;
             let ca = Ca::open(&options.state, CA_NAME, Clock::of_the_system().now())?;
             let code = enrolment_code(&options, organisation.ura, organisation.name).await?;
             writeln!(std::io::stdout(), "{code}")?;

@@ -11,11 +11,11 @@ use beeldbox_protocol::envelope::letter::PART_LEN;
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_protocol::portal::PartList;
 use beeldbox_protocol::portal::task::TaskStatus;
-use rusqlite::{Connection, params};
 
 use crate::content::{Stored, claimed_digest, claimed_len, give, read_away};
 use crate::identity::Client;
 use crate::refusal::Refusal;
+use crate::rows::{Rows, cells};
 use crate::site::{Site, header_text};
 use crate::store::part_at;
 use crate::task_api::transfer_in;
@@ -36,28 +36,23 @@ pub async fn write(
         read_away(body).await;
         return Err(refusal);
     }
-    let incoming = site.store.receive(&part_at(&transfer, &digest), body, PART_LEN).await?;
-    if incoming.digest != digest || incoming.len != len {
+    let incoming = site.store.receive(&part_at(&transfer, &digest), body, len).await?;
+    if incoming.digest != digest || incoming.len != len || site.faults.denies_digest() {
         incoming.discard().await;
         return Err(Refusal::DigestMismatch);
     }
     incoming.keep().await?;
-    let row_len = i64::try_from(len).map_err(|_| Refusal::TooLarge { limit: PART_LEN })?;
     let (ura, quota) = (client.ura, site.limits.bytes_per_sender);
     let recorded = site
         .ledger
         .write(move |writing| {
-            check_sender(writing.connection, &transfer, &ura)?;
-            check_quota(writing.connection, &ura, quota, len)?;
-            writing.connection.execute(
-                "INSERT OR IGNORE INTO part (transfer, digest, len) VALUES (?1, ?2, ?3)",
-                params![transfer.to_string(), digest.to_string(), row_len],
-            )?;
-            Ok::<_, Refusal>(())
+            check_sender(writing, &transfer, &ura)?;
+            check_quota(writing, &ura, quota, len)?;
+            Ok::<_, Refusal>(tasks::record_part(writing, &transfer, &digest, len)?)
         })
         .await;
     if let Err(refusal) = recorded {
-        remove_unrecorded(&site, &transfer, &digest).await;
+        remove_unwanted(&site, &transfer, &digest, &refusal).await;
         return Err(refusal);
     }
     let mut response = StatusCode::CREATED.into_response();
@@ -67,11 +62,15 @@ pub async fn write(
     Ok(response)
 }
 
-/// Bytes without a row belong to nobody, for instance when the transfer was recalled while they came. A transfer that
-/// is not a draft any more gets no new rows, so looking again is enough.
-async fn remove_unrecorded(site: &Site, transfer: &TransferId, digest: &Digest) {
+/// Bytes without a row belong to nobody, for instance when the transfer was recalled while they came. They are removed
+/// only if no row can come any more: another request, of any process, may be about to answer for the same bytes, and a
+/// commit whose answer was lost may have answered for them. What stays goes with its transfer.
+async fn remove_unwanted(site: &Site, transfer: &TransferId, digest: &Digest, refusal: &Refusal) {
+    if !matches!(refusal, Refusal::NotADraft) {
+        return;
+    }
     let (asked, part) = (*transfer, *digest);
-    let recorded = site.ledger.read(move |connection| tasks::part_len(connection, &asked, &part)).await;
+    let recorded = site.ledger.read(move |rows| tasks::part_len(rows, &asked, &part)).await;
     if let Ok(None) = recorded
         && let Err(why) = site.store.remove(&part_at(transfer, digest)).await
     {
@@ -96,34 +95,35 @@ async fn may_store(
     }
     let (ura, quota) = (client.ura.clone(), site.limits.bytes_per_sender);
     site.ledger
-        .read(move |connection| {
-            let checked = check_sender(connection, &transfer, &ura);
+        .read(move |rows| {
+            let checked = check_sender(rows, &transfer, &ura);
             if !matches!(checked, Err(Refusal::NotFound))
-                && tasks::part_len(connection, &transfer, &digest)?.is_some()
+                && tasks::part_len(rows, &transfer, &digest)?.is_some()
             {
                 return Err(Refusal::Exists);
             }
             checked?;
-            check_quota(connection, &ura, quota, len)
+            check_quota(rows, &ura, quota, len)
         })
         .await
 }
 
-fn check_sender(connection: &Connection, transfer: &TransferId, ura: &Ura) -> Result<(), Refusal> {
-    let task = tasks::find_for(connection, transfer, ura)?;
+fn check_sender(rows: &Rows<'_>, transfer: &TransferId, ura: &Ura) -> Result<(), Refusal> {
+    let task = tasks::find_for(rows, transfer, ura)?;
     if !task.is_sent_by(ura) {
         return Err(Refusal::Forbidden("Parts come from the sender."));
     }
     if task.status == TaskStatus::Draft { Ok(()) } else { Err(Refusal::NotADraft) }
 }
 
-fn check_quota(connection: &Connection, ura: &Ura, quota: Option<u64>, len: u64) -> Result<(), Refusal> {
+fn check_quota(rows: &Rows<'_>, ura: &Ura, quota: Option<u64>, len: u64) -> Result<(), Refusal> {
     let Some(quota) = quota else { return Ok(()) };
-    let used: i64 = connection.query_row(
-        "SELECT coalesce(sum(part.len), 0) FROM part JOIN task ON task.id = part.transfer WHERE task.requester = ?1",
-        [ura.as_str()],
-        |row| row.get(0),
+    let row = rows.query_first(
+        "SELECT CAST(coalesce(sum(part.len), 0) AS BIGINT)
+         FROM part JOIN task ON task.id = part.transfer WHERE task.requester = ?1",
+        cells![ura.as_str()],
     )?;
+    let used = row.map_or(Ok(0), |row| row.integer(0))?;
     let used = u64::try_from(used).unwrap_or(u64::MAX);
     if used.saturating_add(len) <= quota { Ok(()) } else { Err(Refusal::QuotaFull) }
 }
@@ -140,11 +140,11 @@ pub async fn missing(
         .map_err(|error| Refusal::Malformed(format!("The body is no list of parts: {error}.")))?;
     let missing = site
         .ledger
-        .read(move |connection| {
-            tasks::find_for(connection, &transfer, &client.ura)?;
+        .read(move |rows| {
+            tasks::find_for(rows, &transfer, &client.ura)?;
             let mut missing = Vec::new();
             for digest in asked.parts {
-                if tasks::part_len(connection, &transfer, &digest)?.is_none() {
+                if tasks::part_len(rows, &transfer, &digest)?.is_none() {
                     missing.push(digest);
                 }
             }
@@ -165,12 +165,12 @@ pub async fn read(
     let digest = digest_in(&digest)?;
     let found = site
         .ledger
-        .read(move |connection| {
-            let task = tasks::find_for(connection, &transfer, &client.ura)?;
+        .read(move |rows| {
+            let task = tasks::find_for(rows, &transfer, &client.ura)?;
             if task.content != Content::Kept {
                 return Err(Refusal::Gone);
             }
-            let len = tasks::part_len(connection, &transfer, &digest)?.ok_or(Refusal::NotFound)?;
+            let len = tasks::part_len(rows, &transfer, &digest)?.ok_or(Refusal::NotFound)?;
             Ok(Stored { at: part_at(&transfer, &digest), digest, len })
         })
         .await?;

@@ -100,12 +100,6 @@ impl From<LedgerError> for Refusal {
     }
 }
 
-impl From<rusqlite::Error> for Refusal {
-    fn from(error: rusqlite::Error) -> Self {
-        Refusal::from(LedgerError::from(error))
-    }
-}
-
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {

@@ -96,7 +96,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/.well-known/est/simpleenroll", post(est::simple_enroll));
     with_certificate
         .merge(open)
-        .layer(from_fn_with_state(site.faults.clone(), faults::misbehave))
+        .layer(from_fn_with_state((site.faults.clone(), site.clock.clone()), faults::misbehave))
         .layer(DefaultBodyLimit::max(MAX_JSON_LEN))
         .layer(from_fn(refusal::tell))
         .with_state(site)

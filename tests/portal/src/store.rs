@@ -4,8 +4,11 @@
 //!   letters/‹transfer›/‹sha256›        parts/‹transfer›/‹sha256›
 //! ```
 //!
-//! An object is written under a temporary name while it is hashed, and appears under its own only after the caller has
-//! compared the digest. On a local folder the file and its directory are flushed before [`Incoming::keep`] returns.
+//! On a local folder an object is written under a temporary name while it is hashed, and appears under its own only after
+//! the caller has compared the digest; file and directory are flushed before [`Incoming::keep`] returns. Elsewhere a
+//! part is hashed in memory, compared, and put in one request that the store answers when it is durable there, only if
+//! no object has the name (`If-None-Match: *`); the request is signed over the SHA-256 of its bytes, so what the store
+//! took is what was compared. An object of that name which is there already has the same bytes, by its name.
 
 use std::fmt::Display;
 use std::path::{Path as FilePath, PathBuf};
@@ -13,15 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use beeldbox_protocol::envelope::letter::PART_LEN;
 use beeldbox_protocol::ident::{Digest, RunningDigest, TransferId};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
 };
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::ReaderStream;
 
 use crate::refusal::Refusal;
@@ -31,6 +36,12 @@ const LOCAL_PIECE: usize = 1024 * 1024;
 
 /// Bytes handed to a remote store at once: S3 takes no smaller pieces (UploadPart, minimum 5 MiB).
 const REMOTE_PIECE: usize = 5 * 1024 * 1024;
+
+/// Parts that are in memory at a time on their way to a remote store: half a gibibyte at most.
+const MAX_IN_MEMORY: usize = 64;
+
+/// Unfinished uploads in a folder that several processes share are left alone for so long: they may be another's.
+const OTHERS_UNFINISHED: Duration = Duration::from_secs(60 * 60);
 
 /// Bytes read from a local file at once.
 const READ_PIECE: usize = 256 * 1024;
@@ -53,43 +64,84 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    piece: usize,
+    manner: Manner,
+}
+
+/// How bytes get there.
+#[derive(Clone)]
+enum Manner {
+    /// Written to a file as they come.
+    Folder,
+    /// Kept in memory, as many at a time as there is room for, and put at once.
+    Remote { room: Arc<Semaphore> },
 }
 
 /// Bytes that arrived and have no name yet. Dropping them leaves nothing behind.
 pub struct Incoming {
-    upload: Box<dyn MultipartUpload>,
+    objects: Arc<dyn ObjectStore>,
+    at: Path,
+    held: Held,
     /// Digest of what arrived.
     pub digest: Digest,
     /// Bytes that arrived.
     pub len: u64,
 }
 
+/// Where the bytes are until they have their name.
+enum Held {
+    /// On their way, in pieces of this size.
+    Upload { upload: Box<dyn MultipartUpload>, piece: usize },
+    /// In memory.
+    Memory { bytes: Vec<Bytes>, _room: OwnedSemaphorePermit },
+}
+
+/// Who uses a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// This process alone: what an interrupted upload left there is removed.
+    Alone,
+    /// Others too: only what is old is removed.
+    Shared,
+}
+
 impl Store {
-    /// In a folder of this machine. What an interrupted upload left there is removed.
+    /// In a folder of this machine.
     ///
     /// # Errors
     /// If the folder cannot be made or read.
-    pub fn in_folder(folder: &FilePath) -> Result<Self, StoreError> {
+    pub fn in_folder(folder: &FilePath, sharing: Sharing) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)?;
-        remove_staged(folder)?;
+        let age = if sharing == Sharing::Shared { OTHERS_UNFINISHED } else { Duration::ZERO };
+        remove_staged(folder, age)?;
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Store { objects: Arc::new(objects), piece: LOCAL_PIECE })
+        Ok(Store { objects: Arc::new(objects), manner: Manner::Folder })
     }
 
     /// In any other object store.
     pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
-        Store { objects, piece: REMOTE_PIECE }
+        Store { objects, manner: Manner::Remote { room: Arc::new(Semaphore::new(MAX_IN_MEMORY)) } }
     }
 
-    /// Takes a body while hashing it, in constant memory.
+    /// Takes a body of this length while hashing it, in constant memory.
     ///
     /// # Errors
-    /// If the body breaks off, falls silent or is longer than the limit; or if the store cannot take it.
-    pub async fn receive(&self, at: &Path, body: Body, limit: u64) -> Result<Incoming, Refusal> {
-        let upload = self.objects.put_multipart(at).await.map_err(fault)?;
-        let mut incoming = Incoming { upload, digest: Digest::of(b""), len: 0 };
-        match fill(&mut incoming, self.piece, body, limit).await {
+    /// If the body breaks off, falls silent or is longer than it should be; or if the store cannot take it.
+    pub async fn receive(&self, at: &Path, body: Body, len: u64) -> Result<Incoming, Refusal> {
+        let held = match &self.manner {
+            Manner::Remote { room } if len <= PART_LEN => {
+                // The semaphore is never closed.
+                let room = room.clone().acquire_owned().await.map_err(fault)?;
+                Held::Memory { bytes: Vec::new(), _room: room }
+            }
+            Manner::Folder | Manner::Remote { .. } => {
+                let upload = self.objects.put_multipart(at).await.map_err(fault)?;
+                let is_local = matches!(self.manner, Manner::Folder);
+                Held::Upload { upload, piece: if is_local { LOCAL_PIECE } else { REMOTE_PIECE } }
+            }
+        };
+        let objects = self.objects.clone();
+        let mut incoming = Incoming { objects, at: at.clone(), held, digest: Digest::of(b""), len: 0 };
+        match fill(&mut incoming, body, len).await {
             Ok(()) => Ok(incoming),
             Err(refusal) => {
                 incoming.discard().await;
@@ -128,6 +180,14 @@ impl Store {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(fault(error)),
         }
+    }
+
+    /// Copies one object.
+    ///
+    /// # Errors
+    /// If it is not there, or the store refuses.
+    pub async fn copy(&self, from: &Path, to: &Path) -> Result<(), Refusal> {
+        self.objects.copy(from, to).await.map_err(fault)
     }
 
     /// Removes everything in a place, known or not.
@@ -176,19 +236,46 @@ impl Incoming {
     ///
     /// # Durability
     /// When this returns `Ok`, the object survives a power cut.
-    pub async fn keep(mut self) -> Result<(), Refusal> {
-        self.upload.complete().await.map(drop).map_err(fault)
+    pub async fn keep(self) -> Result<(), Refusal> {
+        match self.held {
+            Held::Upload { mut upload, .. } => upload.complete().await.map(drop).map_err(fault),
+            Held::Memory { bytes, .. } => {
+                let bytes: PutPayload = bytes.into_iter().collect();
+                match self.objects.put_opts(&self.at, bytes, PutMode::Create.into()).await {
+                    Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                    Err(error) => Err(fault(error)),
+                }
+            }
+        }
     }
 
     /// Throws the bytes away.
-    pub async fn discard(mut self) {
-        if let Err(error) = self.upload.abort().await {
+    pub async fn discard(self) {
+        if let Held::Upload { mut upload, .. } = self.held
+            && let Err(error) = upload.abort().await
+        {
             tracing::debug!(%error, "an unfinished upload is left for the next start to remove");
+        }
+    }
+
+    async fn take(&mut self, pieces: Vec<Bytes>) -> Result<(), Refusal> {
+        match &mut self.held {
+            Held::Upload { upload, .. } => {
+                upload.put_part(PutPayload::from_iter(pieces)).await.map_err(fault)
+            }
+            Held::Memory { bytes, .. } => {
+                bytes.extend(pieces);
+                Ok(())
+            }
         }
     }
 }
 
-async fn fill(incoming: &mut Incoming, piece: usize, body: Body, limit: u64) -> Result<(), Refusal> {
+async fn fill(incoming: &mut Incoming, body: Body, limit: u64) -> Result<(), Refusal> {
+    let piece = match &incoming.held {
+        Held::Upload { piece, .. } => *piece,
+        Held::Memory { .. } => LOCAL_PIECE,
+    };
     let mut body = body.into_data_stream();
     let mut digest = RunningDigest::new();
     let mut waiting: Vec<Bytes> = Vec::new();
@@ -210,14 +297,10 @@ async fn fill(incoming: &mut Incoming, piece: usize, body: Body, limit: u64) -> 
         waiting.push(bytes);
         if waiting_len >= piece {
             waiting_len = 0;
-            incoming
-                .upload
-                .put_part(std::mem::take(&mut waiting).into_iter().collect())
-                .await
-                .map_err(fault)?;
+            incoming.take(std::mem::take(&mut waiting)).await?;
         }
     }
-    incoming.upload.put_part(PutPayload::from_iter(waiting)).await.map_err(fault)?;
+    incoming.take(waiting).await?;
     incoming.digest = digest.finish();
     Ok(())
 }
@@ -258,18 +341,24 @@ fn fault(error: impl std::error::Error + 'static) -> Refusal {
     Refusal::Fault(told.join(": "))
 }
 
-/// A local folder's unfinished uploads end in `#‹number›`; a crash leaves them behind.
-fn remove_staged(folder: &FilePath) -> std::io::Result<()> {
+/// A local folder's unfinished uploads end in `#‹number›`; a crash leaves them behind. Those not touched for this long
+/// are removed.
+fn remove_staged(folder: &FilePath, age: Duration) -> std::io::Result<()> {
     let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
-            } else if entry.file_name().to_string_lossy().contains('#') {
+            } else if entry.file_name().to_string_lossy().contains('#') && is_older(&entry, age) {
                 std::fs::remove_file(entry.path())?;
             }
         }
     }
     Ok(())
+}
+
+fn is_older(entry: &std::fs::DirEntry, age: Duration) -> bool {
+    let changed = entry.metadata().and_then(|metadata| metadata.modified());
+    age.is_zero() || changed.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
 }

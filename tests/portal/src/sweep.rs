@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::refusal::Refusal;
+use crate::rows::cells;
 use crate::site::Site;
 use crate::store::{letters_of, parts_of};
 use crate::tasks;
@@ -16,7 +17,7 @@ use crate::tasks;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Transfers whose content is erased in one round at most, so that a round ends.
-const ROUND: usize = 1000;
+const ROUND: i64 = 1000;
 
 /// Sweeps now and then, for ever.
 ///
@@ -52,15 +53,15 @@ async fn due(site: &Site) -> Result<Vec<String>, Refusal> {
     site.ledger
         .write(|writing| {
             let now = writing.now.as_microsecond();
-            writing.connection.execute(
+            writing.execute(
                 "UPDATE task SET content = 'closed' WHERE content = 'kept' AND erase_due <= ?1",
-                [now],
+                cells![now],
             )?;
-            let mut statement = writing.connection.prepare(
-                "SELECT id FROM task WHERE content = 'closed' AND erase_due <= ?1 ORDER BY erase_due",
+            let found = writing.query(
+                "SELECT id FROM task WHERE content = 'closed' AND erase_due <= ?1 ORDER BY erase_due LIMIT ?2",
+                cells![now, ROUND],
             )?;
-            let ids = statement.query_map([now], |row| row.get(0))?;
-            Ok(ids.take(ROUND).collect::<Result<Vec<String>, _>>()?)
+            Ok(found.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?)
         })
         .await
 }
@@ -72,11 +73,11 @@ pub async fn erase(site: &Site, transfer: &str) -> Result<(), Refusal> {
     let id = transfer.to_owned();
     site.ledger
         .write(move |writing| {
-            writing.connection.execute("DELETE FROM letter WHERE transfer = ?1", [&id])?;
-            writing.connection.execute("DELETE FROM part WHERE transfer = ?1", [&id])?;
+            let of_this = cells![id];
+            writing.execute("DELETE FROM letter WHERE transfer = ?1", of_this)?;
+            writing.execute("DELETE FROM part WHERE transfer = ?1", of_this)?;
             writing
-                .connection
-                .execute("UPDATE task SET content = 'erased' WHERE id = ?1 AND content = 'closed'", [&id])?;
+                .execute("UPDATE task SET content = 'erased' WHERE id = ?1 AND content = 'closed'", of_this)?;
             Ok::<_, Refusal>(())
         })
         .await?;
@@ -91,10 +92,9 @@ pub async fn remove_orphans(site: &Site) -> Result<(), Refusal> {
         let id = transfer.clone();
         let is_known = site
             .ledger
-            .read(move |connection| {
-                let mut statement =
-                    connection.prepare("SELECT 1 FROM task WHERE id = ?1 AND content <> 'erased'")?;
-                Ok::<_, Refusal>(statement.exists([id])?)
+            .read(move |rows| {
+                let sql = "SELECT id FROM task WHERE id = ?1 AND content <> 'erased'";
+                Ok::<_, Refusal>(rows.query_first(sql, cells![id])?.is_some())
             })
             .await?;
         if !is_known {

@@ -18,6 +18,7 @@ use crate::ledger::{Writing, last_mark, timestamp};
 use crate::life_cycle::{Checked, check_change, check_draft, read_task};
 use crate::page::{Page, Query};
 use crate::refusal::Refusal;
+use crate::rows::cells;
 use crate::site::{Site, fhir, header_text};
 use crate::sweep;
 use crate::tasks::{self, Listing, StoredTask};
@@ -38,7 +39,7 @@ pub async fn read(
 ) -> Result<Response, Refusal> {
     let transfer = transfer_in(&transfer)?;
     let ura = client.ura.clone();
-    let stored = site.ledger.read(move |connection| tasks::find_for(connection, &transfer, &ura)).await?;
+    let stored = site.ledger.read(move |rows| tasks::find_for(rows, &transfer, &ura)).await?;
     Ok(answer(&site, StatusCode::OK, &client.ura, stored))
 }
 
@@ -59,7 +60,7 @@ pub async fn write(
         Precondition::Any => {
             // Whoever may not know of it learns nothing here either.
             let ura = client.ura.clone();
-            site.ledger.read(move |connection| tasks::find_for(connection, &transfer, &ura)).await?;
+            site.ledger.read(move |rows| tasks::find_for(rows, &transfer, &ura)).await?;
             Err(Refusal::PreconditionNeeded)
         }
     }
@@ -104,7 +105,7 @@ async fn create(
     let stored = site
         .ledger
         .write(move |writing| {
-            if tasks::find(writing.connection, &transfer)?.is_some() {
+            if tasks::find(writing, &transfer)?.is_some() {
                 return Err(Refusal::Exists);
             }
             let checked = check_draft(&transfer, &ura, wanted, writing.now)?;
@@ -112,7 +113,7 @@ async fn create(
                 check_drafts(writing, &ura, limit)?;
             }
             tasks::insert(writing, &checked, limits.grace)?;
-            tasks::find_for(writing.connection, &transfer, &ura)
+            tasks::find_for(writing, &transfer, &ura)
         })
         .await?;
     site.tell_news();
@@ -124,12 +125,9 @@ async fn create(
 }
 
 fn check_drafts(writing: &Writing<'_>, ura: &Ura, limit: u32) -> Result<(), Refusal> {
-    let drafts: u32 = writing.connection.query_row(
-        "SELECT count(*) FROM task WHERE requester = ?1 AND status = 'draft'",
-        [ura.as_str()],
-        |row| row.get(0),
-    )?;
-    if drafts < limit { Ok(()) } else { Err(Refusal::Busy { retry_after: 60 }) }
+    let sql = "SELECT count(*) FROM task WHERE requester = ?1 AND status = 'draft'";
+    let drafts = writing.query_first(sql, cells![ura.as_str()])?.map_or(Ok(0), |row| row.integer(0))?;
+    if drafts < i64::from(limit) { Ok(()) } else { Err(Refusal::Busy { retry_after: 60 }) }
 }
 
 async fn change(
@@ -144,7 +142,7 @@ async fn change(
     let stored = site
         .ledger
         .write(move |writing| {
-            let stored = tasks::find_for(writing.connection, &transfer, &ura)?;
+            let stored = tasks::find_for(writing, &transfer, &ura)?;
             if stored.version.to_string() != version {
                 return Err(Refusal::VersionDiffers);
             }
@@ -152,11 +150,11 @@ async fn change(
             let checked =
                 check_change(&transfer, &stored.task, wanted, stored.is_sent_by(&ura), is_addressee)?;
             if checked.to == TaskStatus::Requested {
-                tasks::check_complete(writing.connection, &transfer, &checked.task)?;
+                tasks::check_complete(writing, &transfer, &checked.task)?;
             }
             let Checked { task, to, valid_until, .. } = checked;
             tasks::update(writing, &stored, &task, to, valid_until, grace)?;
-            tasks::find_for(writing.connection, &transfer, &ura)
+            tasks::find_for(writing, &transfer, &ura)
         })
         .await?;
     tracing::info!(%transfer, ura = %client.ura, status = %stored.status, "transfer moved");
@@ -231,6 +229,7 @@ pub async fn search(
         };
         if !has_news {
             let page = page_of(&site, &client.ura, &query, uri.path(), &listing, found, mark);
+            let page = site.faults.handle_page(page, &uri);
             let mut response = fhir(StatusCode::OK, &page.bundle());
             if !wait.is_zero() {
                 let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
@@ -246,9 +245,9 @@ const PREFERENCE_APPLIED: header::HeaderName = header::HeaderName::from_static("
 /// The transfers, and the mark if these are all of them.
 async fn list(site: &Site, listing: Listing) -> Result<(Vec<StoredTask>, Timestamp), Refusal> {
     site.ledger
-        .read(move |connection| {
-            let mark = timestamp(last_mark(connection)?.saturating_add(1).max(listing.since))?;
-            Ok((tasks::list(connection, &listing)?, mark))
+        .read(move |rows| {
+            let mark = timestamp(last_mark(rows)?.saturating_add(1).max(listing.since))?;
+            Ok((tasks::list(rows, &listing)?, mark))
         })
         .await
 }

@@ -7,12 +7,11 @@ use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{CodeableConcept, Meta, Task};
 use beeldbox_protocol::portal::task::{Mover, TRANSFER_SYSTEM, TaskStatus, TransferNotice, may_move};
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::ledger::{LedgerError, Writing, timestamp};
 use crate::life_cycle::Checked;
 use crate::refusal::Refusal;
+use crate::rows::{Cell, Row, Rows, cells};
 
 /// Whether letter and parts are still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,19 +57,18 @@ impl StoredTask {
 
 const COLUMNS: &str = "version, updated, requester, owner, status, committed, content, body";
 
-fn read_row(row: &Row<'_>) -> Result<StoredTask, LedgerError> {
-    let (version, updated): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let (status, content, body): (String, String, String) = (row.get(4)?, row.get(6)?, row.get(7)?);
-    let mut task: Task = serde_json::from_str(&body).map_err(|_| LedgerError::Damaged("a Task"))?;
+fn read_row(row: &Row) -> Result<StoredTask, LedgerError> {
+    let (version, updated) = (row.integer(0)?, row.integer(1)?);
+    let mut task: Task = serde_json::from_str(&row.text(7)?).map_err(|_| LedgerError::Damaged("a Task"))?;
     task.meta = Meta { version_id: Some(version.to_string()), last_updated: Some(timestamp(updated)?) };
     Ok(StoredTask {
         task,
         version,
-        requester: row.get(2)?,
-        owner: row.get(3)?,
-        status: TaskStatus::from_code(&status).ok_or(LedgerError::Damaged("a status"))?,
-        is_committed: row.get(5)?,
-        content: match content.as_str() {
+        requester: row.text(2)?,
+        owner: row.text(3)?,
+        status: TaskStatus::from_code(&row.text(4)?).ok_or(LedgerError::Damaged("a status"))?,
+        is_committed: row.integer(5)? != 0,
+        content: match row.text(6)?.as_str() {
             "kept" => Content::Kept,
             "closed" => Content::Closed,
             _ => Content::Erased,
@@ -79,27 +77,27 @@ fn read_row(row: &Row<'_>) -> Result<StoredTask, LedgerError> {
 }
 
 /// The transfer with this id.
-pub fn find(connection: &Connection, transfer: &TransferId) -> Result<Option<StoredTask>, LedgerError> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM task WHERE id = ?1"))?;
-    let mut rows = statement.query([transfer.to_string()])?;
-    rows.next()?.map(read_row).transpose()
+pub fn find(rows: &Rows<'_>, transfer: &TransferId) -> Result<Option<StoredTask>, LedgerError> {
+    let sql = format!("SELECT {COLUMNS} FROM task WHERE id = ?1");
+    rows.query_first(&sql, cells![transfer.to_string()])?.as_ref().map(read_row).transpose()
 }
 
 /// The transfer with this id, if the client may know of it.
-pub fn find_for(connection: &Connection, transfer: &TransferId, client: &Ura) -> Result<StoredTask, Refusal> {
-    let found = find(connection, transfer)?;
+pub fn find_for(rows: &Rows<'_>, transfer: &TransferId, client: &Ura) -> Result<StoredTask, Refusal> {
+    let found = find(rows, transfer)?;
     found.filter(|task| task.seen_by(client)).ok_or(Refusal::NotFound)
 }
 
 /// Writes a new draft.
 pub fn insert(writing: &Writing<'_>, checked: &Checked, grace: SignedDuration) -> Result<i64, Refusal> {
     let body = serde_json::to_string(&checked.task).map_err(|error| Refusal::Fault(error.to_string()))?;
-    let inserted = writing.connection.execute(
-        "INSERT OR IGNORE INTO task
+    let inserted = writing.execute(
+        "INSERT INTO task
              (id, version, updated, requester, owner, status, committed, valid_until, erase_due, content, body)
-         VALUES (?1, 1, ?2, ?3, ?4, 'draft', 0, ?5, ?6, 'kept', ?7)",
-        params![
-            checked.task.id,
+         VALUES (?1, 1, ?2, ?3, ?4, 'draft', 0, ?5, ?6, 'kept', ?7)
+         ON CONFLICT DO NOTHING",
+        cells![
+            checked.task.id.as_str(),
             writing.next_mark()?,
             checked.requester.as_str(),
             checked.owner.as_str(),
@@ -132,19 +130,20 @@ pub fn update(
         }
         TaskStatus::Cancelled => (writing.now.as_microsecond(), "closed"),
     };
-    let changed = writing.connection.execute(
+    let changed = writing.execute(
         "UPDATE task
-         SET version = version + 1, updated = ?1, status = ?2, committed = max(committed, ?3),
-             erase_due = ?4, content = iif(content = 'kept', ?5, content), body = ?6
+         SET version = version + 1, updated = ?1, status = ?2,
+             committed = CASE WHEN committed > ?3 THEN committed ELSE ?3 END,
+             erase_due = ?4, content = CASE WHEN content = 'kept' THEN ?5 ELSE content END, body = ?6
          WHERE id = ?7 AND version = ?8 AND status = ?9",
-        params![
+        cells![
             writing.next_mark()?,
             to.code(),
             to == TaskStatus::Requested,
             erase_due,
             content,
             body,
-            task.id,
+            task.id.as_str(),
             stored.version,
             stored.status.code(),
         ],
@@ -157,19 +156,19 @@ fn later(time: Timestamp, wait: SignedDuration) -> i64 {
 }
 
 /// Whether everything that the Task names is there.
-pub fn check_complete(connection: &Connection, transfer: &TransferId, task: &Task) -> Result<(), Refusal> {
+pub fn check_complete(rows: &Rows<'_>, transfer: &TransferId, task: &Task) -> Result<(), Refusal> {
     let mut probe = task.clone();
     probe.meta = Meta { version_id: Some("0".to_owned()), last_updated: Some(Timestamp::UNIX_EPOCH) };
     let notice = TransferNotice::read(&probe).map_err(|error| Refusal::Nonsense(error.to_string()))?;
     let (mut missing, mut of_other_length) = (Vec::new(), Vec::new());
     for part in notice.parts {
-        match part_len(connection, transfer, &part.digest)? {
+        match part_len(rows, transfer, &part.digest)? {
             None => missing.push(part.digest),
             Some(len) if len != part.len => of_other_length.push(part.digest),
             Some(_) => {}
         }
     }
-    let is_letter_missing = letter(connection, transfer)?.is_none();
+    let is_letter_missing = letter(rows, transfer)?.is_none();
     if missing.is_empty() && of_other_length.is_empty() && !is_letter_missing {
         return Ok(());
     }
@@ -178,30 +177,81 @@ pub fn check_complete(connection: &Connection, transfer: &TransferId, task: &Tas
 
 /// Length of a stored part.
 pub fn part_len(
-    connection: &Connection,
+    rows: &Rows<'_>,
     transfer: &TransferId,
     digest: &Digest,
 ) -> Result<Option<u64>, LedgerError> {
-    let len = connection
-        .query_row(
-            "SELECT len FROM part WHERE transfer = ?1 AND digest = ?2",
-            params![transfer.to_string(), digest.to_string()],
-            |row| row.get::<_, i64>(0),
-        )
-        .optional()?;
-    len.map(|len| u64::try_from(len).map_err(|_| LedgerError::Damaged("a length"))).transpose()
+    let values = cells![transfer.to_string(), digest.to_string()];
+    let found = rows.query_first("SELECT len FROM part WHERE transfer = ?1 AND digest = ?2", values)?;
+    found.map(|row| length(&row, 0)).transpose()
+}
+
+/// Digests and lengths of all stored parts.
+pub fn parts(rows: &Rows<'_>, transfer: &TransferId) -> Result<Vec<(Digest, u64)>, LedgerError> {
+    let sql = "SELECT digest, len FROM part WHERE transfer = ?1 ORDER BY digest";
+    let found = rows.query(sql, cells![transfer.to_string()])?;
+    found.iter().map(|row| Ok((digest_in(row, 0)?, length(row, 1)?))).collect()
+}
+
+/// Says that a part is on stable storage.
+pub fn record_part(
+    writing: &Writing<'_>,
+    transfer: &TransferId,
+    digest: &Digest,
+    len: u64,
+) -> Result<(), LedgerError> {
+    writing.execute(
+        "INSERT INTO part (transfer, digest, len) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        cells![transfer.to_string(), digest.to_string(), i64::try_from(len).unwrap_or(i64::MAX)],
+    )?;
+    Ok(())
+}
+
+/// Says that a part is not there any more.
+pub fn forget_part(
+    writing: &Writing<'_>,
+    transfer: &TransferId,
+    digest: &Digest,
+) -> Result<(), LedgerError> {
+    let values = cells![transfer.to_string(), digest.to_string()];
+    writing.execute("DELETE FROM part WHERE transfer = ?1 AND digest = ?2", values)?;
+    Ok(())
 }
 
 /// Digest and length of a stored letter.
-pub fn letter(connection: &Connection, transfer: &TransferId) -> Result<Option<(Digest, u64)>, LedgerError> {
-    let found: Option<(String, i64)> = connection
-        .query_row("SELECT digest, len FROM letter WHERE transfer = ?1", [transfer.to_string()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    let Some((digest, len)) = found else { return Ok(None) };
-    let digest = digest.parse().map_err(|_| LedgerError::Damaged("a digest"))?;
-    Ok(Some((digest, u64::try_from(len).map_err(|_| LedgerError::Damaged("a length"))?)))
+pub fn letter(rows: &Rows<'_>, transfer: &TransferId) -> Result<Option<(Digest, u64)>, LedgerError> {
+    let sql = "SELECT digest, len FROM letter WHERE transfer = ?1";
+    let found = rows.query_first(sql, cells![transfer.to_string()])?;
+    found.map(|row| Ok((digest_in(&row, 0)?, length(&row, 1)?))).transpose()
+}
+
+/// Says that a letter is on stable storage. There is none yet.
+pub fn record_letter(
+    writing: &Writing<'_>,
+    transfer: &TransferId,
+    digest: &Digest,
+    len: u64,
+) -> Result<(), LedgerError> {
+    writing.execute(
+        "INSERT INTO letter (transfer, digest, len) VALUES (?1, ?2, ?3)",
+        cells![transfer.to_string(), digest.to_string(), i64::try_from(len).unwrap_or(i64::MAX)],
+    )?;
+    Ok(())
+}
+
+/// Turns a transfer to another organisation, which no client can. The Task's own words are the caller's business.
+pub fn set_owner(writing: &Writing<'_>, transfer: &TransferId, owner: &Ura) -> Result<(), LedgerError> {
+    let values = cells![owner.as_str(), transfer.to_string()];
+    writing.execute("UPDATE task SET owner = ?1 WHERE id = ?2", values)?;
+    Ok(())
+}
+
+fn length(row: &Row, column: usize) -> Result<u64, LedgerError> {
+    u64::try_from(row.integer(column)?).map_err(|_| LedgerError::Damaged("a length"))
+}
+
+fn digest_in(row: &Row, column: usize) -> Result<Digest, LedgerError> {
+    row.text(column)?.parse().map_err(|_| LedgerError::Damaged("a digest"))
 }
 
 /// Which transfers to list.
@@ -222,16 +272,16 @@ pub struct Listing {
 }
 
 /// Transfers that the client may know of, in the order in which they changed; one more than asked for, if there is.
-pub fn list(connection: &Connection, listing: &Listing) -> Result<Vec<StoredTask>, LedgerError> {
-    let mut values: Vec<Value> = vec![
-        Value::from(listing.client.to_string()),
-        Value::from(listing.since),
-        Value::from(i64::try_from(listing.count).unwrap_or(i64::MAX).saturating_add(1)),
+pub fn list(rows: &Rows<'_>, listing: &Listing) -> Result<Vec<StoredTask>, LedgerError> {
+    let mut values: Vec<Cell> = vec![
+        Cell::from(listing.client.to_string()),
+        Cell::from(listing.since),
+        Cell::from(i64::try_from(listing.count).unwrap_or(i64::MAX).saturating_add(1)),
     ];
     let mut only = String::new();
     for (column, wanted) in [("owner", &listing.owner), ("requester", &listing.requester)] {
         if let Some(ura) = wanted {
-            values.push(Value::from(ura.clone()));
+            values.push(Cell::from(ura.clone()));
             only.push_str(&format!(" AND {column} = ?{}", values.len()));
         }
     }
@@ -240,35 +290,26 @@ pub fn list(connection: &Connection, listing: &Listing) -> Result<Vec<StoredTask
         let codes: Vec<String> = listing.status.iter().map(|status| format!("'{status}'")).collect();
         only.push_str(&format!(" AND status IN ({})", codes.join(", ")));
     }
-    let half = |whose: &str| {
+    let half = |name: &str, whose: &str| {
         format!(
-            "SELECT * FROM (SELECT {COLUMNS} FROM task WHERE {whose} AND updated >= ?2{only} ORDER BY updated LIMIT ?3)"
+            "SELECT * FROM (SELECT {COLUMNS} FROM task WHERE {whose} AND updated >= ?2{only}
+                            ORDER BY updated LIMIT ?3) AS {name}"
         )
     };
     let sql = format!(
         "{} UNION ALL {} ORDER BY updated LIMIT ?3",
-        half("requester = ?1"),
-        half("owner = ?1 AND committed = 1 AND requester <> ?1")
+        half("sent", "requester = ?1"),
+        half("received", "owner = ?1 AND committed = 1 AND requester <> ?1")
     );
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read_row(row)?);
-    }
-    Ok(found)
+    rows.query(&sql, &values)?.iter().map(read_row).collect()
 }
 
 /// Cancels every transfer that nobody collected in time, and says which.
 pub fn expire(writing: &Writing<'_>, grace: SignedDuration) -> Result<Vec<String>, Refusal> {
-    let mut statement = writing.connection.prepare(&format!(
-        "SELECT {COLUMNS} FROM task WHERE status IN ('draft', 'requested') AND valid_until <= ?1"
-    ))?;
-    let mut rows = statement.query([writing.now.as_microsecond()])?;
-    let mut expired = Vec::new();
-    while let Some(row) = rows.next()? {
-        expired.push(read_row(row)?);
-    }
+    let sql =
+        format!("SELECT {COLUMNS} FROM task WHERE status IN ('draft', 'requested') AND valid_until <= ?1");
+    let found = writing.query(&sql, cells![writing.now.as_microsecond()])?;
+    let expired = found.iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
     let mut ids = Vec::new();
     for stored in expired {
         if !may_move(Mover::Portal, stored.status, TaskStatus::Cancelled) {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 14] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
@@ -18,6 +18,8 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("node", "nodejs"),
     ("npm", "npm"),
     ("openssl", "openssl"),
+    // A database for several portals. Its server is not on the search path; the tests find it.
+    ("pg_createcluster", "postgresql"),
     // For power cuts: a machine to cut, what runs in it, file systems on its disk, and a recorder of system calls.
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -35,6 +37,9 @@ const PYTHON: [&str; 2] = ["pydicom==3.0.2", "pynetdicom==3.0.4"];
 /// npm packages of the browser tests, pinned.
 const NODE: [&str; 2] = ["playwright-core@1.65.1", "@axe-core/playwright@4.14.0"];
 
+/// An S3 server of the Rust registry, pinned: the newest that the compiler of this workspace can build.
+const S3_SERVER: (&str, &str) = ("s3s-fs", "0.14.1");
+
 /// Provides everything and gives the search path under which the tests find it.
 pub fn provide(target: &Path) -> Result<OsString> {
     let missing: Vec<&str> =
@@ -47,7 +52,8 @@ pub fn provide(target: &Path) -> Result<OsString> {
     let python = provide_python(&folder)?;
     provide_node(&folder)?;
     provide_kernel(&folder)?;
-    let mut search = vec![python];
+    provide_s3_server(&folder)?;
+    let mut search = vec![python, folder.join("cargo/bin")];
     search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     search.push("/usr/sbin".into());
     std::env::join_paths(search).context("the search path")
@@ -142,6 +148,20 @@ fn provide_kernel(folder: &Path) -> Result<()> {
             std::fs::remove_file(package)?;
         }
     }
+    Ok(())
+}
+
+fn provide_s3_server(folder: &Path) -> Result<()> {
+    let (name, version) = S3_SERVER;
+    let root = folder.join("cargo");
+    if is_on_path(name) || root.join("bin").join(name).is_file() {
+        return Ok(());
+    }
+    println!("suite: {name} {version}");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["install", "--quiet", "--locked", name, "--version", version, "--features", "binary"]);
+    cargo.arg("--root").arg(&root);
+    ensure!(run(&mut cargo), "please run: cargo install {name} --version {version} --features binary --locked");
     Ok(())
 }
 

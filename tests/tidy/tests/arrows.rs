@@ -25,9 +25,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const TEST_CRATES: &str = "tests/*";
 
 /// One foreign library, one home. A name that ends in `*` stands for all that begin so.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     // The ledger, and the portal's own.
     ("rusqlite", &["beeldbox-custody", "beeldbox-portal"]),
+    ("postgres*", &["beeldbox-portal", TEST_CRATES]),
     ("dicom-*", &["beeldbox-dicom", TEST_CRATES]),
     ("reqwest", &["beeldbox-transfer", "beeldbox-portal", TEST_CRATES]),
     // Custody locks its folder, reserves its ballast and asks for free space itself: it may not import `system`.

@@ -15,6 +15,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
+use crate::place;
+
 /// URA of the sender.
 pub const NOORD: &str = "90000381";
 /// URA of the addressee.
@@ -25,7 +27,9 @@ pub const OTHER: &str = "90000401";
 /// A portal in a folder of its own.
 pub struct Running {
     pub portal: PortalHandle,
-    pub folder: TempDir,
+    /// With which it can be started again.
+    pub options: PortalOptions,
+    _folder: TempDir,
 }
 
 /// Starts a portal.
@@ -36,8 +40,9 @@ pub async fn a_portal() -> Running {
 /// Starts a portal with other options.
 pub async fn a_portal_with(change: impl FnOnce(PortalOptions) -> PortalOptions) -> Running {
     let folder = tempfile::tempdir().unwrap();
-    let portal = Portal::start(change(PortalOptions::new(folder.path()))).await.unwrap();
-    Running { portal, folder }
+    let options = change(place::new().set(PortalOptions::new(folder.path())));
+    let portal = Portal::start(options.clone()).await.unwrap();
+    Running { portal, options, _folder: folder }
 }
 
 /// TLS settings with a certificate, or without one.

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect ends there")]
 
+/// Where a portal keeps its things.
+mod place;
+
 /// Hospitals that talk to a portal.
 mod hospital;
 
@@ -20,5 +23,14 @@ mod news;
 /// The address book.
 mod directory;
 
-/// Restarts, and bad manners.
+/// The portal as a program.
+mod program;
+
+/// Restarts and kills.
 mod hardship;
+
+/// One process, one folder.
+mod alone;
+
+/// Bad manners.
+mod bad_manners;
