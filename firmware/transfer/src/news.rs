@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CustodyError, Direction, DirectoryMark, NewInbound, TransferRow,
+    AuditRecord, Changes, CustodyError, DeclineReason, Direction, DirectoryMark, NewInbound, TransferRow,
 };
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::clinical::Confidential;
@@ -188,20 +188,28 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
         }
     }
     let Some(row) = road.custody.transfer(notice.transfer).await? else { return Ok(()) };
-    let event = match notice.status {
+    let Some(event) = end_told(notice) else { return Ok(()) };
+    road.step_outbound(&row, event, Changes::default()).await.map(drop)
+}
+
+/// What the portal says of the end of a transfer that we sent, beside receipts; nothing while it is under way. Pure.
+///
+/// Only its sender can recall a transfer, so a recall that is told is our own: one whose answer was lost, or that the box
+/// did not live to write down.
+pub fn end_told(notice: &TransferNotice) -> Option<OutboundEvent> {
+    match notice.status {
         TaskStatus::Rejected => {
             let reason = notice.declined.map(decline_reason);
-            OutboundEvent::Declined(reason.unwrap_or(beeldbox_custody::DeclineReason::Other))
+            Some(OutboundEvent::Declined(reason.unwrap_or(DeclineReason::Other)))
         }
-        TaskStatus::Cancelled if notice.has_expired => OutboundEvent::Expired,
-        TaskStatus::Cancelled
-        | TaskStatus::Draft
+        TaskStatus::Cancelled if notice.has_expired => Some(OutboundEvent::Expired),
+        TaskStatus::Cancelled => Some(OutboundEvent::Recalled),
+        TaskStatus::Draft
         | TaskStatus::Requested
         | TaskStatus::InProgress
         | TaskStatus::Completed
-        | TaskStatus::Failed => return Ok(()),
-    };
-    road.step_outbound(&row, event, Changes::default()).await.map(drop)
+        | TaskStatus::Failed => None,
+    }
 }
 
 /// Whether the state moved.
@@ -279,4 +287,44 @@ async fn about_theirs(road: &Road, notice: &TransferNotice, task: &Task) -> Resu
     }
     let event = if notice.has_expired { InboundEvent::Expired } else { InboundEvent::Recalled };
     road.step_inbound(&row, event, Changes::default(), Vec::new()).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use beeldbox_protocol::admin::DeclineCode;
+    use beeldbox_protocol::portal::fhir::CodeableConcept;
+    use beeldbox_protocol::portal::task::{self, NewTransfer, TRANSFER_SYSTEM};
+
+    use super::*;
+
+    fn told(task: Task) -> Option<OutboundEvent> {
+        let mut task = task;
+        task.meta.version_id = Some("2".to_owned());
+        task.meta.last_updated = Some(Timestamp::UNIX_EPOCH);
+        end_told(&TransferNotice::read(&task).unwrap())
+    }
+
+    #[test]
+    fn a_recall_that_the_box_did_not_live_to_write_down_is_learnt_from_the_portal() {
+        let new = NewTransfer {
+            transfer: TransferId::from_random([5; 16]),
+            sender: "90000381".parse().unwrap(),
+            addressee_ura: "90000382".parse().unwrap(),
+            addressee: "zuid-radiologie".parse().unwrap(),
+            urgent: false,
+            at: Timestamp::UNIX_EPOCH,
+            valid_until: Timestamp::UNIX_EPOCH,
+        };
+        let requested = task::commit(new.draft(), &[]);
+        assert_eq!(told(new.draft()), None);
+        assert_eq!(told(requested.clone()), None);
+        assert_eq!(told(task::recalled(requested.clone())), Some(OutboundEvent::Recalled));
+        let mut expired = task::recalled(requested.clone());
+        expired.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, "expired"));
+        assert_eq!(told(expired), Some(OutboundEvent::Expired));
+        let declined = Some(OutboundEvent::Declined(DeclineReason::NotOurs));
+        assert_eq!(told(task::rejected(requested.clone(), DeclineCode::NotOurs)), declined);
+        let fetched = task::with_receipt(requested, ReceiptStage::InCustody, true, "a.b.c");
+        assert_eq!(told(fetched), None);
+    }
 }

@@ -31,12 +31,16 @@ pub struct Reporter {
     changes: watch::Receiver<u64>,
 }
 
+/// Why the portal was not told.
 #[derive(Debug, thiserror::Error)]
-enum TellError {
+pub enum TellError {
+    /// The portal, or the way there: told again later.
     #[error(transparent)]
     Portal(#[from] PortalError),
+    /// What follows from it could not be committed.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// Nobody could make sense of it: left out, loudly.
     #[error("the message cannot be understood: {0}")]
     Message(&'static str),
 }
@@ -125,7 +129,7 @@ impl Reporter {
 
 /// What it takes to tell the portal.
 #[derive(Debug, PartialEq)]
-enum Plan {
+pub enum Plan {
     /// It knows already.
     Known,
     /// It takes this no more: the transfer ended there in another way.
@@ -140,8 +144,16 @@ fn too_late(telling: Telling, transfer: TransferId) -> Result<(), TellError> {
     Ok(())
 }
 
-/// Compares what is to be told with what the Task says.
-fn plan(telling: Telling, payload: &[u8], notice: &TransferNotice, task: Task) -> Result<Plan, TellError> {
+/// Compares what is to be told with what the Task says. Pure.
+///
+/// # Errors
+/// If the message makes no sense, or must wait for another one ([`PortalError::Conflict`]).
+pub fn plan(
+    telling: Telling,
+    payload: &[u8],
+    notice: &TransferNotice,
+    task: Task,
+) -> Result<Plan, TellError> {
     let (mover, next) = match telling {
         Telling::ReceiptInCustody | Telling::ReceiptInPacs => {
             let jws =

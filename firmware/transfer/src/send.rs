@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::address::{AddressError, endpoint_of, look_up};
+use crate::news;
 use crate::outbound::OutboundEvent;
 use crate::portal_client::{Disposition, PortalError};
 use crate::road::{Road, SigningCertificateExpired, StepError, after, retry};
@@ -387,7 +388,9 @@ async fn commit(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(),
     let task = road.portal.task(&row.id).await?;
     let notice = TransferNotice::read(&task).map_err(|_| PortalError::NotUnderstood("not a transfer"))?;
     let row = road.custody.transfer(row.id).await?.ok_or(SendError::Incomplete)?;
+    // A draft that was recalled or expired was never accepted.
+    let event = news::end_told(&notice).unwrap_or(OutboundEvent::PortalAccepted);
     let changes = Changes { task: Some((row.id.to_string(), notice.version)), ..Changes::default() };
-    road.step_outbound(&row, OutboundEvent::PortalAccepted, changes).await?;
+    road.step_outbound(&row, event, changes).await?;
     Ok(())
 }

@@ -32,7 +32,7 @@ const PROGRAMS: [(&str, &str); 14] = [
 const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// Python packages of the tests, pinned.
-const PYTHON: [&str; 2] = ["pydicom==3.0.2", "pynetdicom==3.0.4"];
+const PYTHON: [&str; 3] = ["cryptography==50.0.2", "pydicom==3.0.2", "pynetdicom==3.0.4"];
 
 /// npm packages of the browser tests, pinned.
 const NODE: [&str; 2] = ["playwright-core@1.65.1", "@axe-core/playwright@4.14.0"];

@@ -1,0 +1,51 @@
+//! Rules broken on purpose, one at a time, to show that the checkers can fail.
+
+/// A defect put into the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// The portal answers before what it says is on its disk.
+    PortalAnswersBeforeCommit,
+    /// The portal does not ask who may move a Task where.
+    PortalLetsAnybodyMove,
+    /// The portal takes a commit before every part is there.
+    PortalTakesPartialCommits,
+    /// A box moves a transfer in one commit and writes what it has to tell in another.
+    OutboxApartFromMove,
+    /// A box keeps what it has to tell in memory.
+    OutboxForgottenInCrash,
+    /// A box notes that it has heard the news before it has written it down.
+    MarkBeforeNews,
+    /// A box tells receipt 1 before the parts are on its disk.
+    ReceiptBeforeParts,
+    /// A box takes a receipt for delivered that says *in custody*.
+    ErasesAfterReceiptOne,
+    /// A box draws a new name for a transfer whose making was not answered.
+    NewIdAfterLostAnswer,
+    /// A box does not note which instances the PACS has.
+    DeliveryNotNoted,
+    /// The ledger takes a move from a state that the transfer is not in.
+    LedgerTakesStaleMoves,
+    /// A box says *recalled* before the portal has agreed.
+    RecalledBeforePortal,
+    /// A box that restarts takes up nothing that was waiting for its time.
+    DueForgottenInCrash,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 13] = [
+        Mutant::PortalAnswersBeforeCommit,
+        Mutant::PortalLetsAnybodyMove,
+        Mutant::PortalTakesPartialCommits,
+        Mutant::OutboxApartFromMove,
+        Mutant::OutboxForgottenInCrash,
+        Mutant::MarkBeforeNews,
+        Mutant::ReceiptBeforeParts,
+        Mutant::ErasesAfterReceiptOne,
+        Mutant::NewIdAfterLostAnswer,
+        Mutant::DeliveryNotNoted,
+        Mutant::LedgerTakesStaleMoves,
+        Mutant::RecalledBeforePortal,
+        Mutant::DueForgottenInCrash,
+    ];
+}
