@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 15] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
@@ -24,13 +24,16 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("strace", "strace"),
+    // For lines of our own: a namespace, and devices in it.
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 /// The Debian package that depends on the newest kernel for virtual machines. It is unpacked, not installed.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// Python packages of the tests, pinned.
-const PYTHON: [&str; 2] = ["pydicom==3.0.2", "pynetdicom==3.0.4"];
+const PYTHON: [&str; 3] = ["pydicom==3.0.2", "pynetdicom==3.0.4", "sslyze==6.3.1"];
 
 /// npm packages of the browser tests, pinned.
 const NODE: [&str; 2] = ["playwright-core@1.65.1", "@axe-core/playwright@4.14.0"];

@@ -154,4 +154,4 @@ pub fn pem(certificate: &[u8]) -> String {
 }
 
 /// Longest wait for the other end of a connection.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
