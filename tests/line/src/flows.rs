@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_byte_is_new_once() {
         let mut flows = Flows::default();
-        let fresh = |flows: &mut Flows, sequence, payload| match flows.note(&segment(sequence, payload, 0x10)) {
+        let fresh = |flows: &mut Flows, sequence, payload| match flows.note(&segment(sequence, payload, 0x10))
+        {
             Standing::Alive { fresh } => fresh,
             Standing::Gone => panic!("it is up"),
         };

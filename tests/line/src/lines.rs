@@ -141,7 +141,9 @@ pub fn usual(rows: &[Row]) -> (f64, f64) {
         (Ok(journey), None) => Some(journey),
         _ => None,
     });
-    good.map_or((1.0, 1.0), |journey| (share(journey.up.up.fresh, journey), share(journey.down.down.fresh, journey)))
+    good.map_or((1.0, 1.0), |journey| {
+        (share(journey.up.up.fresh, journey), share(journey.down.down.fresh, journey))
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of a study")]

@@ -139,15 +139,7 @@ fn run() -> Result<()> {
 
 async fn execute(command: Command) -> Result<()> {
     match command {
-        Command::Lines {
-            line,
-            slice,
-            slices,
-            lost_in_a_million,
-            cut_every_secs,
-            only,
-            write,
-        } => {
+        Command::Lines { line, slice, slices, lost_in_a_million, cut_every_secs, only, write } => {
             let usual = if slice { 24 } else { 300 };
             let extent = Extent {
                 good: line.conditions(),

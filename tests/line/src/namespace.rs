@@ -15,8 +15,7 @@ use crate::wire::ip;
 const MARK: &str = "BEELDBOX_LINE_INSIDE";
 
 /// Buffers of a connection as Debian's kernel has them, least, at first and most: the machine's own may differ.
-const BUFFERS: [(&str, &str); 2] =
-    [("tcp_rmem", "4096 131072 6291456"), ("tcp_wmem", "4096 16384 4194304")];
+const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 131072 6291456"), ("tcp_wmem", "4096 16384 4194304")];
 
 /// How TCP shares a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -84,8 +84,12 @@ impl Pair {
             });
             if routing == Routing::ByScript {
                 let file = folder.join("route.lua");
-                let to = if word == "noord" { "SendToPeer(id, 'zuid')" } else { "SendToModality(id, 'pacs')" };
-                std::fs::write(&file, format!("function OnStoredInstance(id, tags, metadata)\n  {to}\nend\n"))?;
+                let to =
+                    if word == "noord" { "SendToPeer(id, 'zuid')" } else { "SendToModality(id, 'pacs')" };
+                std::fs::write(
+                    &file,
+                    format!("function OnStoredInstance(id, tags, metadata)\n  {to}\nend\n"),
+                )?;
                 configuration["LuaScripts"] = json!([file]);
             }
             let file = folder.join("orthanc.json");

@@ -40,7 +40,9 @@ pub fn of_lines(rows: &[Row], extent: &Extent) -> String {
 fn lines_of(row: &Row, usual: (f64, f64)) -> String {
     let journey = match &row.boxes {
         Ok(journey) => journey,
-        Err(error) => return format!("| {} | {} | failed: {error} | {}\n", row.name, row.load, "| ".repeat(10)),
+        Err(error) => {
+            return format!("| {} | {} | failed: {error} | {}\n", row.name, row.load, "| ".repeat(10));
+        }
     };
     let mut text = String::new();
     let orthanc = match &row.orthanc {
@@ -121,7 +123,10 @@ fn described(line: Conditions, congestion: Congestion) -> String {
 
 /// What it is measured on.
 fn machine() -> String {
-    #[expect(clippy::disallowed_methods, reason = "a program of its own, which takes the day from the system")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a program of its own, which takes the day from the system"
+    )]
     let day = jiff::Zoned::now().date();
     let system = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
@@ -147,9 +152,10 @@ pub fn of_journeys(found: &[Found], line: Conditions, congestion: Congestion) ->
             found.by_alias.as_secs_f64(),
             ratio(found.by_alias, slowest),
         );
-        for (name, result) in
-            [("Orthanc, peer, by hand", &found.orthanc_by_hand), ("Orthanc, peer, by scripts", &found.orthanc_by_script)]
-        {
+        for (name, result) in [
+            ("Orthanc, peer, by hand", &found.orthanc_by_hand),
+            ("Orthanc, peer, by scripts", &found.orthanc_by_script),
+        ] {
             let _infallible = match result {
                 Ok(took) => writeln!(
                     text,

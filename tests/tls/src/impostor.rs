@@ -219,7 +219,14 @@ async fn serve_by_openssl(port: u16, shown: &Shown, folder: &Path, words: &[&str
 
 async fn call_by_openssl(port: u16, shown: &Shown, say: &[u8], folder: &Path, words: &[&str]) -> Outcome {
     let mut command = openssl("s_client", shown, folder, words);
-    command.args(["-quiet", "-no_ign_eof", "-connect", &format!("127.0.0.1:{port}"), "-servername", "localhost"]);
+    command.args([
+        "-quiet",
+        "-no_ign_eof",
+        "-connect",
+        &format!("127.0.0.1:{port}"),
+        "-servername",
+        "localhost",
+    ]);
     let child = command.spawn().expect("openssl is missing; on Debian: apt-get install openssl");
     ended(child, say.to_vec()).await
 }

@@ -172,9 +172,13 @@ fn names() -> Vec<Row> {
     }
     vec![
         row("for another host", SERVERS, |w, _| named(w, &[dns("portal.example.org")])),
-        row("for a host whose name only begins so", SERVERS, |w, _| named(w, &[dns("localhost.example.org")])),
+        row("for a host whose name only begins so", SERVERS, |w, _| {
+            named(w, &[dns("localhost.example.org")])
+        }),
         row("for the address instead of the name", SERVERS, |w, _| named(w, &[address([127, 0, 0, 1])])),
-        row("for the name as an address of mail", SERVERS, |w, _| named(w, &[der::implicit(1, b"localhost")])),
+        row("for the name as an address of mail", SERVERS, |w, _| {
+            named(w, &[der::implicit(1, b"localhost")])
+        }),
         row("for any host: *", SERVERS, |w, _| named(w, &[dns("*")])),
         row("for part of a name: local*", SERVERS, |w, _| named(w, &[dns("local*")])),
         row("for hosts below the name: *.localhost", SERVERS, |w, _| named(w, &[dns("*.localhost")])),
@@ -264,11 +268,13 @@ fn authorities() -> Vec<Row> {
         })
         .gap(NO_KEY_USAGE),
         row("its issuer is another owner", BOTH, |w, end| {
-            let issuer = Draft { subject: "Between".to_owned(), public: w.between.public.clone(), ..w.good(end) };
+            let issuer =
+                Draft { subject: "Between".to_owned(), public: w.between.public.clone(), ..w.good(end) };
             by_between(w, end, &issuer)
         }),
         row("more authorities than allowed", BOTH, |w, end| {
-            let upper = Draft { extensions: vec![is_authority(Some(0))], ..w.authority("Upper", ROOT, &w.other) };
+            let upper =
+                Draft { extensions: vec![is_authority(Some(0))], ..w.authority("Upper", ROOT, &w.other) };
             let between = Draft { issuer: "Upper".to_owned(), ..w.between() };
             let leaf = w.good_by_between(end).signed_by(&w.between);
             shown(w, vec![leaf, between.signed_by(&w.other), upper.signed_by(&w.root)])
@@ -391,15 +397,9 @@ fn weaknesses() -> Vec<Row> {
         row("its issuer's certificate is signed with SHA-1", BOTH, |w, end| {
             by_between(w, end, &Draft { signature: Signature::EcdsaSha1, ..w.between() })
         }),
-        row("TLS 1.2", BOTH, |w, end| Shown {
-            by: Hand::OpenSsl(&["-tls1_2"]),
-            ..by_root(w, &w.good(end))
-        })
-        .portal(),
-        row("TLS 1.1", BOTH, |w, end| Shown {
-            by: Hand::OpenSsl(&["-tls1_1"]),
-            ..by_root(w, &w.good(end))
-        }),
+        row("TLS 1.2", BOTH, |w, end| Shown { by: Hand::OpenSsl(&["-tls1_2"]), ..by_root(w, &w.good(end)) })
+            .portal(),
+        row("TLS 1.1", BOTH, |w, end| Shown { by: Hand::OpenSsl(&["-tls1_1"]), ..by_root(w, &w.good(end)) }),
         row("TLS 1.0", BOTH, |w, end| Shown { by: Hand::OpenSsl(&["-tls1"]), ..by_root(w, &w.good(end)) }),
     ]
 }

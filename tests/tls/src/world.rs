@@ -109,12 +109,7 @@ impl World {
             End::Client => (uzi(URA, "S"), CLIENT),
         };
         Draft {
-            extensions: vec![
-                other_names(&[name]),
-                key_usage(0x80),
-                purposes(&[purpose]),
-                is_no_authority(),
-            ],
+            extensions: vec![other_names(&[name]), key_usage(0x80), purposes(&[purpose]), is_no_authority()],
             ..self.draft()
         }
     }

@@ -71,13 +71,16 @@ async fn bad_certificates_are_refused_in_both_directions_and_good_ones_are_not()
     drop(portal);
     let table = table(&verdicts);
     println!("{table}");
-    for end in ["the box, by the portal", "the portal, by the box", "the box, by a PACS", "the box, by a caller"] {
+    for end in
+        ["the box, by the portal", "the portal, by the box", "the box, by a PACS", "the box, by a caller"]
+    {
         let of_it = verdicts.iter().filter(|verdict| verdict.place == end);
         let refused = of_it.filter(|verdict| matches!(verdict.outcome, Outcome::Refused(_))).count();
         println!("{end}: {refused} refused");
         assert!(refused >= AT_LEAST, "{end}: only {refused} bad certificates were shown");
     }
-    let wrong: Vec<String> = verdicts.iter().filter(|verdict| !verdict.is_right()).map(Verdict::line).collect();
+    let wrong: Vec<String> =
+        verdicts.iter().filter(|verdict| !verdict.is_right()).map(Verdict::line).collect();
     assert!(wrong.is_empty(), "not as the table says:\n{}", wrong.join(""));
     story.stop().await;
 }
@@ -91,7 +94,8 @@ async fn shown_to_everybody(
     end: End,
 ) -> Vec<Verdict> {
     let shown = (row.make)(world, end);
-    let verdict = |place, (outcome, said)| Verdict { name: row.name, place, outcome, expected: row.expected, said };
+    let verdict =
+        |place, (outcome, said)| Verdict { name: row.name, place, outcome, expected: row.expected, said };
     let folder = world.folder();
     let mut verdicts = Vec::new();
     match end {
@@ -142,7 +146,9 @@ impl Verdict {
 }
 
 fn table(verdicts: &[Verdict]) -> String {
-    let mut text = "| What is wrong | shown to | what came of it | what it says itself |\n|---|---|---|---|\n".to_owned();
+    let mut text =
+        "| What is wrong | shown to | what came of it | what it says itself |\n|---|---|---|---|\n"
+            .to_owned();
     for verdict in verdicts {
         let _infallible = write!(text, "{}", verdict.line());
     }
@@ -177,11 +183,14 @@ async fn echo(story: &TwoHospitals) -> String {
 
 /// A portal of the usual kind that believes the world's authority too. Gives its port.
 async fn portal_that_trusts(story: &TwoHospitals, world: &World) -> (u16, Ended) {
-    let (port, state) = (story.place.port("other-portal").expect("a port"), story.place.folder("other-portal"));
+    let (port, state) =
+        (story.place.port("other-portal").expect("a port"), story.place.folder("other-portal"));
     let programs: &Programs = story.programs;
     let log = story.root().join("log/other-portal.log");
     let mut command = Command::new(programs.command("beeldbox-portal").as_std().get_program());
-    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--state"]).arg(state.expect("a folder"));
+    command
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--state"])
+        .arg(state.expect("a folder"));
     command.arg("--anchor").arg(world.trusted());
     let ended = Ended(started(&mut command, &log));
     until_listening(&format!("127.0.0.1:{port}"), &log).await.expect("the portal listens");

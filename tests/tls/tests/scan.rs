@@ -184,7 +184,8 @@ async fn testssl_finds_nothing_above_low_at_any_tls_port() {
         println!("{}: {} findings", port.name, graded.len());
         assert!(graded.len() > 50, "{}: it looked at little: {output:?}", port.name);
         for finding in graded {
-            let [severity, id, what] = ["severity", "id", "finding"].map(|key| finding[key].as_str().unwrap_or(""));
+            let [severity, id, what] =
+                ["severity", "id", "finding"].map(|key| finding[key].as_str().unwrap_or(""));
             if ["MEDIUM", "HIGH", "CRITICAL", "FATAL"].contains(&severity) {
                 found.push(format!("{}: {severity}: {id}: {what}", port.name));
             } else if severity != "OK" && severity != "INFO" {
