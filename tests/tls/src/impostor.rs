@@ -107,28 +107,66 @@ impl ServerCertVerifier for BelievesAll {
     }
 }
 
-/// Waits for one caller on the port, shows it the chain, and tells what it did.
-pub async fn serve(port: u16, shown: &Shown, folder: &Path) -> Outcome {
-    match shown.by {
-        Hand::Rustls => serve_by_rustls(port, shown).await,
-        Hand::OpenSsl(words) => serve_by_openssl(port, shown, folder, words).await,
+/// An impostor that listens for one caller.
+pub enum Waiting {
+    /// By rustls.
+    Rustls(TcpListener, Arc<rustls::ServerConfig>),
+    /// By OpenSSL, as a process.
+    OpenSsl(Child),
+}
+
+impl Waiting {
+    /// Listens on the port, to show this. Whoever calls from now on is served.
+    pub async fn at(port: u16, shown: &Shown, folder: &Path) -> Waiting {
+        match shown.by {
+            Hand::Rustls => {
+                let mut config = rustls::ServerConfig::builder_with_provider(provider())
+                    .with_safe_default_protocol_versions()
+                    .expect("TLS 1.2 and 1.3")
+                    .with_no_client_auth()
+                    .with_cert_resolver(Arc::new(Shows::of(shown)));
+                config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+                Waiting::Rustls(listen(port).await, Arc::new(config))
+            }
+            Hand::OpenSsl(words) => {
+                let mut command = openssl("s_server", shown, folder, words);
+                command.args(["-quiet", "-naccept", "1", "-alpn", "http/1.1"]);
+                command.args(["-accept", &format!("127.0.0.1:{port}")]);
+                let child = command.spawn().expect("openssl is missing; on Debian: apt-get install openssl");
+                until_listening(port).await;
+                Waiting::OpenSsl(child)
+            }
+        }
+    }
+
+    /// Tells what the first caller did.
+    pub async fn outcome(self) -> Outcome {
+        match self {
+            Waiting::Rustls(listener, config) => {
+                let Ok(accepted) = timeout(PATIENCE, listener.accept()).await else { nobody() };
+                let (stream, _) = accepted.expect("a caller");
+                match TlsAcceptor::from(config).accept(stream).await {
+                    Err(error) => Outcome::Refused(error.to_string()),
+                    Ok(stream) => first_words(stream).await,
+                }
+            }
+            Waiting::OpenSsl(child) => ended(child, Vec::new()).await,
+        }
     }
 }
 
-async fn serve_by_rustls(port: u16, shown: &Shown) -> Outcome {
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Shows::of(shown)));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let listener = listen(port).await;
-    let Ok(accepted) = timeout(PATIENCE, listener.accept()).await else { return nobody() };
-    let (stream, _) = accepted.expect("a caller");
-    match TlsAcceptor::from(Arc::new(config)).accept(stream).await {
-        Err(error) => Outcome::Refused(error.to_string()),
-        Ok(stream) => first_words(stream).await,
+/// A call would be the one that is served, so the kernel's list is asked (proc(5), `0A` is LISTEN).
+async fn until_listening(port: u16) {
+    let wanted = format!("0100007F:{port:04X}");
+    for _ in 0..1000 {
+        let list = std::fs::read_to_string("/proc/net/tcp").expect("a list");
+        let mut rows = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        if rows.any(|row| row.get(1) == Some(&wanted.as_str()) && row.get(3) == Some(&"0A")) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+    panic!("openssl does not listen on port {port}")
 }
 
 /// The last caller's port may still be taken for a moment.
@@ -142,7 +180,7 @@ async fn listen(port: u16) -> TcpListener {
     panic!("port {port} is not free")
 }
 
-fn nobody() -> Outcome {
+fn nobody() -> ! {
     panic!("nobody called in {PATIENCE:?}")
 }
 
@@ -210,13 +248,6 @@ fn openssl(kind: &str, shown: &Shown, folder: &Path, words: &[&str]) -> Command 
     command
 }
 
-async fn serve_by_openssl(port: u16, shown: &Shown, folder: &Path, words: &[&str]) -> Outcome {
-    let mut command = openssl("s_server", shown, folder, words);
-    command.args(["-quiet", "-naccept", "1", "-alpn", "http/1.1", "-accept", &format!("127.0.0.1:{port}")]);
-    let child = command.spawn().expect("openssl is missing; on Debian: apt-get install openssl");
-    ended(child, Vec::new()).await
-}
-
 async fn call_by_openssl(port: u16, shown: &Shown, say: &[u8], folder: &Path, words: &[&str]) -> Outcome {
     let mut command = openssl("s_client", shown, folder, words);
     command.args([
@@ -246,7 +277,10 @@ async fn ended(mut child: Child, say: Vec<u8>) -> Outcome {
     let mut said = String::new();
     let _ = timeout(PATIENCE, errors.read_to_string(&mut said)).await;
     drop(input);
-    let named = said.lines().filter(|line| line.contains("error:")).next_back();
-    let named = named.and_then(|line| line.split(':').nth(5)).unwrap_or("closed without a word");
-    Outcome::Refused(named.to_owned())
+    let named = said.lines().rfind(|line| line.contains("error:"));
+    match named.and_then(|line| line.split(':').nth(5)) {
+        Some(named) => Outcome::Refused(named.to_owned()),
+        // Silence proves nothing: nobody may have called.
+        None => panic!("openssl was neither talked to nor refused: {said}"),
+    }
 }

@@ -14,7 +14,7 @@ use beeldbox_demo::programs::Programs;
 use beeldbox_protocol::admin::{NodeTestStage, Question, Reply};
 use beeldbox_scenarios::dicom_cards::CardOffice;
 use beeldbox_scenarios::two_hospitals::{At, TwoHospitals, now};
-use beeldbox_tls::impostor::{Outcome, call, serve};
+use beeldbox_tls::impostor::{Outcome, Waiting, call};
 use beeldbox_tls::rows::{Among, Expected, Row, rows};
 use beeldbox_tls::world::{End, PATIENCE, World};
 
@@ -100,11 +100,12 @@ async fn shown_to_everybody(
     let mut verdicts = Vec::new();
     match end {
         End::Server => {
-            let outcome = serve(lonely.port, &shown, folder);
-            verdicts.push(verdict("the box, by the portal", lonely.meets(outcome).await));
+            let waiting = Waiting::at(lonely.port, &shown, folder).await;
+            verdicts.push(verdict("the box, by the portal", lonely.meets(waiting).await));
             if row.among == Among::All {
                 let port = story.place.port("tls-pacs").expect("a port");
-                let (outcome, said) = tokio::join!(serve(port, &shown, folder), echo(story));
+                let waiting = Waiting::at(port, &shown, folder).await;
+                let (outcome, said) = tokio::join!(waiting.outcome(), echo(story));
                 verdicts.push(verdict("the box, by a PACS", (outcome, said)));
             }
         }
@@ -237,13 +238,10 @@ impl LonelyBox {
     }
 
     /// Starts it, and ends it when it has met its portal. Gives what came of that, and what the box says about it.
-    async fn meets(&self, portal: impl Future<Output = Outcome>) -> (Outcome, String) {
-        let program = async {
-            // A moment for the other end to listen; a call before that would be tried again much later.
-            tokio::time::sleep(Duration::from_millis(150)).await;
-            Ended(started(Command::new(&self.program).arg("--settings").arg(&self.settings), &self.log))
-        };
-        let (outcome, program) = tokio::join!(portal, program);
+    async fn meets(&self, portal: Waiting) -> (Outcome, String) {
+        let program =
+            Ended(started(Command::new(&self.program).arg("--settings").arg(&self.settings), &self.log));
+        let outcome = portal.outcome().await;
         let said = match outcome {
             Outcome::Talked(_) => String::new(),
             Outcome::Refused(_) => self.says().await,
@@ -252,18 +250,24 @@ impl LonelyBox {
         (outcome, said)
     }
 
-    /// What it writes about its portal.
+    /// What it writes about its portal. Of two workers that call only one was served; the other found nobody.
     async fn says(&self) -> String {
-        let began = Instant::now();
+        const NOBODY: &str = "the portal does not answer";
+        let (began, mut seen) = (Instant::now(), "nothing".to_owned());
         while began.elapsed() < PATIENCE {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let line = log.lines().find(|line| line.contains("directory cannot be brought up to date"));
-            if let Some((_, said)) = line.and_then(|line| line.split_once("error=")) {
-                let end = said.find(" attempts=").unwrap_or(said.len());
-                return said[..end].rsplit("together: ").next().unwrap_or_default().to_owned();
+            let errors = log.lines().filter_map(|line| Some(line.split_once("error=")?.1));
+            let errors = errors.map(|said| &said[..said.find(" attempts=").unwrap_or(said.len())]);
+            let errors: Vec<&str> =
+                errors.map(|said| said.rsplit("together: ").next().unwrap_or(said)).collect();
+            match errors.iter().find(|said| !said.starts_with(NOBODY)) {
+                Some(said) => return (*said).to_owned(),
+                // Both have called, and neither says more.
+                None if errors.len() >= 2 => return NOBODY.to_owned(),
+                None => seen = errors.first().map_or(seen, |said| (*said).to_owned()),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        "nothing".to_owned()
+        seen
     }
 }
