@@ -58,7 +58,7 @@ impl Stage {
         self.set(lines);
         let began = Instant::now();
         let transfer = self.address(&line).await?;
-        let (sent, opened, delivered) = self.follow(transfer, began, limit).await?;
+        let (sent, opened, delivered) = self.follow(transfer, began, Some(lines), limit).await?;
         self.has_arrived(study)?;
         Ok(Journey {
             bytes: study.bytes,
@@ -87,7 +87,7 @@ impl Stage {
             ensure!(began.elapsed() < limit, "the study is not on its way after {limit:?}");
             tokio::time::sleep(LOOK).await;
         };
-        let (.., delivered) = self.follow(transfer, began, limit).await?;
+        let (.., delivered) = self.follow(transfer, began, None, limit).await?;
         self.has_arrived(study)?;
         Ok(delivered)
     }
@@ -134,11 +134,12 @@ impl Stage {
         }
     }
 
-    /// Watches a transfer to its end.
+    /// Watches a transfer to its end. The line of Zuid is as in `lines`, and counts anew, from when it is its turn.
     async fn follow(
         &self,
         transfer: TransferId,
         began: Instant,
+        lines: Option<Conditions>,
         limit: Duration,
     ) -> Result<((Duration, Tallies), (Duration, Tallies), Duration)> {
         let (noord, zuid) = (self.demo.noord.desk(), self.demo.zuid.desk());
@@ -146,7 +147,11 @@ impl Stage {
         let mut seen = String::new();
         loop {
             let (here, there) = (situation(&noord, transfer).await?, situation(&zuid, transfer).await?);
+            let was_accepted = progress.accepted.is_some();
             progress.note(self, here.as_ref(), there.as_ref())?;
+            if let Some(lines) = lines.filter(|_| progress.accepted.is_some() && !was_accepted) {
+                self.zuid.set(lines);
+            }
             if let (Some(sent), Some(opened), Some(delivered)) =
                 (progress.accepted, progress.opened, progress.delivered)
                 && here.as_ref().is_some_and(|here| here.state == StateCode::Delivered)

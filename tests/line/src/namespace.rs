@@ -49,7 +49,8 @@ pub fn enter() -> Result<()> {
     let own = std::env::current_exe().context("where this program is")?;
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     let mut unshare = Command::new("unshare");
-    unshare.arg("--net");
+    // Processes have a namespace too, so that whoever ends this one ends all of them.
+    unshare.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     if !is_root {
         unshare.args(["--user", "--map-root-user"]);
     }

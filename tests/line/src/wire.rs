@@ -34,6 +34,9 @@ const IN_HAND: usize = 1 << 16;
 /// How long a cut lasts.
 const CUT: Duration = Duration::from_secs(1);
 
+/// The first cut comes so soon that it meets a small study too.
+const FIRST_CUT: Duration = Duration::from_secs(1);
+
 /// How a line is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditions {
@@ -43,7 +46,7 @@ pub struct Conditions {
     pub round_trip: Duration,
     /// Lost packets in a million, each way.
     pub lost_in_a_million: u64,
-    /// Time between two cuts.
+    /// Time between two cuts; the first comes after a second.
     pub cut_every: Option<Duration>,
 }
 
@@ -118,7 +121,7 @@ impl Wire {
             flows: Flows::default(),
             tallies: Tallies::default(),
             free_at: [now; 2],
-            next_cut: conditions.cut_every.map(|every| now + every),
+            next_cut: first_cut(conditions),
             dark_until: now,
             chance: seed | 1,
         }));
@@ -139,13 +142,17 @@ impl Wire {
         let mut state = locked(&self.state);
         state.conditions = conditions;
         state.tallies = Tallies::default();
-        state.next_cut = conditions.cut_every.map(|every| Instant::now() + every);
+        state.next_cut = first_cut(conditions);
     }
 
     /// What went over it since then.
     pub fn tallies(&self) -> Tallies {
         locked(&self.state).tallies
     }
+}
+
+fn first_cut(conditions: Conditions) -> Option<Instant> {
+    conditions.cut_every.map(|every| Instant::now() + FIRST_CUT.min(every))
 }
 
 fn near(number: u8) -> String {
