@@ -128,10 +128,10 @@ impl Stage {
             urgent: false,
             acknowledged: vec![CheckFlag::FirstTime],
         };
-        match self.demo.noord.desk().ask(question).await? {
-            Reply::Sent(transfer) => Ok(transfer),
-            other => bail!("the box answered another question: {other:?}"),
-        }
+        let Reply::Sent(transfer) = self.demo.noord.desk().ask(question).await? else {
+            bail!("the box answered another question")
+        };
+        Ok(transfer)
     }
 
     /// Watches a transfer to its end. The line of Zuid is as in `lines`, and counts anew, from when it is its turn.

@@ -114,7 +114,8 @@ async fn shown_to_everybody(
             let outcome = match call(portal, &shown, get, folder).await {
                 // The portal has no words for it but these, and they are for nobody's eyes only.
                 Outcome::Talked(said) if said.starts_with("HTTP/1.1 403") => Outcome::Refused(said),
-                other => other,
+                Outcome::Talked(said) => Outcome::Talked(said),
+                Outcome::Refused(how) => Outcome::Refused(how),
             };
             verdicts.push(verdict("the portal, by the box", (outcome, String::new())));
             if row.among == Among::All {
