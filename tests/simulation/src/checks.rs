@@ -94,9 +94,7 @@ fn place(state: &State) -> (u32, u32) {
             Out::Fetched { .. } => (5, 0),
             Out::Delivered { .. } => (6, 0),
             Out::Held { back_to, .. } => place(&State::Outbound((**back_to).clone())),
-            Out::Recalled { .. } | Out::Declined { .. } | Out::Expired { .. } | Out::Failed { .. } => {
-                (7, 0)
-            }
+            Out::Recalled { .. } | Out::Declined { .. } | Out::Expired { .. } | Out::Failed { .. } => (7, 0),
             Out::Erased { .. } => (8, 0),
         },
         State::Inbound(state) => match state {
@@ -108,9 +106,7 @@ fn place(state: &State) -> (u32, u32) {
             In::Delivered { .. } => (5, 0),
             In::Held { back_to, .. } => place(&State::Inbound((**back_to).clone())),
             In::Reported { .. } => (6, 0),
-            In::Recalled { .. } | In::Declined { .. } | In::Expired { .. } | In::Failed { .. } => {
-                (7, 0)
-            }
+            In::Recalled { .. } | In::Declined { .. } | In::Expired { .. } | In::Failed { .. } => (7, 0),
             In::Erased { .. } => (8, 0),
         },
     }
@@ -128,8 +124,9 @@ fn check_move(world: &mut World, at: BoxIndex, id: TransferId, before: &State, a
 fn check_ours(world: &mut World, at: BoxIndex, id: TransferId, state: &Out, before: Option<&State>) {
     let entry = world.portal.on_disk().get(&id);
     let status = entry.map(crate::portal::Entry::status);
-    let (is_whole, has_expired) =
-        entry.map_or((false, false), |entry| (entry.was_committed && entry.is_whole(), entry.notice().has_expired));
+    let (is_whole, has_expired) = entry.map_or((false, false), |entry| {
+        (entry.was_committed && entry.is_whole(), entry.notice().has_expired)
+    });
     let is_in_custody = world.checks.in_custody.contains(&id);
     let wrong = match state {
         Out::Collecting | Out::Queued { .. } | Out::Addressed { .. } | Out::Sending { .. } => None,
@@ -172,15 +169,16 @@ fn check_theirs(world: &mut World, at: BoxIndex, id: TransferId, state: &In, bef
     let Some(row) = world.hospitals[at].ledger.rows.get(&id) else { return };
     let study = row.collection.and_then(|collection| world.hospitals[at].ledger.collections.get(&collection));
     let is_here = study.is_some_and(|study| study.parts.values().all(|is_here| *is_here));
-    let all_answered = study
-        .is_some_and(|study| study.instances.iter().all(|instance| row.delivery.contains_key(instance)));
+    let all_answered =
+        study.is_some_and(|study| study.instances.iter().all(|instance| row.delivery.contains_key(instance)));
     let pacs = world.hospitals[at].pacs.stored();
     let in_pacs = study
         .map(|study| study.instances.iter().filter(|instance| pacs.contains_key(instance)).count())
         .and_then(|count| u32::try_from(count).ok());
-    let is_told = world.portal.on_disk().get(&id).is_some_and(|entry| {
-        entry.notice().receipts.iter().any(|(stage, _)| *stage == ReceiptStage::InPacs)
-    });
+    let is_told =
+        world.portal.on_disk().get(&id).is_some_and(|entry| {
+            entry.notice().receipts.iter().any(|(stage, _)| *stage == ReceiptStage::InPacs)
+        });
     let wrong = match state {
         In::Announced | In::Fetching { .. } | In::Held { .. } | In::Failed { .. } => None,
         In::Opened { .. } if !is_here => Some("is said to be in custody, but parts are missing"),

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beeldbox_custody::{HoldReason, InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed};
+use beeldbox_custody::{
+    HoldReason, InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed,
+};
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_transfer::effect::Telling;
 use jiff::Timestamp;

@@ -217,7 +217,12 @@ impl Portal {
         self.stamp
     }
 
-    fn create(&mut self, client: &Ura, mut task: Task, now: Timestamp) -> (Result<Answer, PortalError>, bool) {
+    fn create(
+        &mut self,
+        client: &Ura,
+        mut task: Task,
+        now: Timestamp,
+    ) -> (Result<Answer, PortalError>, bool) {
         let Ok(id) = task.id.parse::<TransferId>() else { return (Err(PortalError::RefusedUs(422)), false) };
         if let Some(entry) = self.entries.get(&id) {
             let is_theirs = entry.is_seen_by(client);
@@ -228,7 +233,9 @@ impl Portal {
             return (Err(PortalError::RefusedUs(422)), false);
         };
         task.meta = Meta { version_id: Some("1".to_owned()), last_updated: Some(self.next_stamp(now)) };
-        let Ok(notice) = TransferNotice::read(&task) else { return (Err(PortalError::RefusedUs(422)), false) };
+        let Ok(notice) = TransferNotice::read(&task) else {
+            return (Err(PortalError::RefusedUs(422)), false);
+        };
         let entry = Entry {
             sender: notice.sender,
             addressee: notice.addressee,
@@ -317,8 +324,7 @@ impl Portal {
         }
         entry.version += 1;
         entry.task = task;
-        entry.task.meta =
-            Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
+        entry.task.meta = Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
         entry.is_gone |= to == TaskStatus::Cancelled;
         (Ok(Answer::Done), true)
     }
@@ -338,8 +344,7 @@ impl Portal {
             entry.is_gone = true;
             entry.task.status = TaskStatus::Cancelled.code().to_owned();
             entry.task.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, "expired"));
-            entry.task.meta =
-                Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
+            entry.task.meta = Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
         }
         ids.len()
     }

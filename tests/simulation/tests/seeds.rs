@@ -26,7 +26,12 @@ fn every_story_ends_well_and_everything_happens_sometimes() {
             failures.push(told(seed, &outcome));
         }
     }
-    assert!(failures.is_empty(), "{} seeds failed:\n{}", failures.len(), failures[..failures.len().min(5)].join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed:\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
     assert_eq!(tally.never(), Vec::<String>::new(), "these never happened in {SEEDS} seeds");
 }
 

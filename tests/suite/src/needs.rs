@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 16] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
@@ -26,13 +26,20 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("strace", "strace"),
+    // For lines of our own: a namespace, and devices in it.
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 /// The Debian package that depends on the newest kernel for virtual machines. It is unpacked, not installed.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
-/// Python packages of the tests, pinned.
-const PYTHON: [&str; 3] = ["cryptography==50.0.2", "pydicom==3.0.2", "pynetdicom==3.0.4"];
+/// Python packages of the tests, pinned, by the environment that they are installed into: sslyze wants an older `cryptography`
+/// than the decryptor of `tests/interop`. The programs of the first come first on the search path.
+const PYTHON: [(&str, &[&str]); 2] = [
+    ("python", &["cryptography==50.0.2", "pydicom==3.0.2", "pynetdicom==3.0.4"]),
+    ("scanner", &["sslyze==6.3.1"]),
+];
 
 /// npm packages of the browser tests, pinned.
 const NODE: [&str; 2] = ["playwright-core@1.65.1", "@axe-core/playwright@4.14.0"];
@@ -49,11 +56,14 @@ pub fn provide(target: &Path) -> Result<OsString> {
     }
     let folder = target.join("suite");
     std::fs::create_dir_all(&folder)?;
-    let python = provide_python(&folder)?;
+    let mut search = Vec::new();
+    for (name, packages) in PYTHON {
+        search.push(provide_python(&folder.join(name), packages)?);
+    }
     provide_node(&folder)?;
     provide_kernel(&folder)?;
     provide_s3_server(&folder)?;
-    let mut search = vec![python, folder.join("cargo/bin")];
+    search.push(folder.join("cargo/bin"));
     search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     search.push("/usr/sbin".into());
     std::env::join_paths(search).context("the search path")
@@ -87,23 +97,22 @@ fn install_packages(packages: &[&str]) -> Result<()> {
 }
 
 /// A virtual environment with the packages; gives its folder of programs.
-fn provide_python(folder: &Path) -> Result<std::path::PathBuf> {
-    let environment = folder.join("python");
+fn provide_python(environment: &Path, packages: &[&str]) -> Result<std::path::PathBuf> {
     let done = environment.join("done");
-    let wanted = PYTHON.join(" ");
+    let wanted = packages.join(" ");
     if std::fs::read_to_string(&done).is_ok_and(|found| found == wanted) {
         return Ok(environment.join("bin"));
     }
     println!("suite: Python packages {wanted}");
-    if !run(Command::new("python3").args(["-m", "venv"]).arg(&environment)) {
+    if !run(Command::new("python3").args(["-m", "venv"]).arg(environment)) {
         install_packages(&["python3-venv"])?;
         ensure!(
-            run(Command::new("python3").args(["-m", "venv"]).arg(&environment)),
+            run(Command::new("python3").args(["-m", "venv"]).arg(environment)),
             "python3 -m venv does not work"
         );
     }
     let mut pip = Command::new(environment.join("bin/python3"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
     ensure!(run(&mut pip), "please install with pip: {wanted}");
     std::fs::write(done, wanted)?;
     Ok(environment.join("bin"))
@@ -161,7 +170,10 @@ fn provide_s3_server(folder: &Path) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.args(["install", "--quiet", "--locked", name, "--version", version, "--features", "binary"]);
     cargo.arg("--root").arg(&root);
-    ensure!(run(&mut cargo), "please run: cargo install {name} --version {version} --features binary --locked");
+    ensure!(
+        run(&mut cargo),
+        "please run: cargo install {name} --version {version} --features binary --locked"
+    );
     Ok(())
 }
 

@@ -31,7 +31,8 @@ impl Place {
     /// For a portal in this process.
     pub fn set(&self, options: PortalOptions) -> PortalOptions {
         let keys = credentials(SECRET);
-        let bucket = s3::bucket(server::BUCKET, Some(&self.prefix), Some(&server::shared().url()), Some(&keys));
+        let bucket =
+            s3::bucket(server::BUCKET, Some(&self.prefix), Some(&server::shared().url()), Some(&keys));
         std::fs::remove_file(keys).unwrap();
         PortalOptions { objects: Some(bucket.unwrap()), ..options }
     }
