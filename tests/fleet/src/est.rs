@@ -12,7 +12,8 @@ use crate::hospital::tls;
 pub async fn enrol(url: &str, authority: &CertificateDer<'static>, code: &str) -> Result<Identity> {
     let key = KeyPair::generate()?;
     let request = CertificateParams::new(Vec::<String>::new())?.serialize_request(&key)?;
-    let http = reqwest::Client::builder().tls_backend_preconfigured(tls(authority, None)?).no_proxy().build()?;
+    let http =
+        reqwest::Client::builder().tls_backend_preconfigured(tls(authority, None)?).no_proxy().build()?;
     let asking = http
         .post(format!("{url}/.well-known/est/simpleenroll"))
         .header("content-type", "application/pkcs10")
@@ -69,7 +70,12 @@ fn value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..0x80 => (usize::from(short), rest),
         long => {
             let (digits, rest) = rest.split_at_checked(usize::from(long & 0x7f))?;
-            (digits.iter().try_fold(0usize, |len, digit| len.checked_mul(256)?.checked_add((*digit).into()))?, rest)
+            (
+                digits
+                    .iter()
+                    .try_fold(0usize, |len, digit| len.checked_mul(256)?.checked_add((*digit).into()))?,
+                rest,
+            )
         }
     };
     if found == tag { rest.split_at_checked(len) } else { None }

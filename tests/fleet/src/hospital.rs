@@ -22,7 +22,9 @@ use beeldbox_protocol::portal::directory::BOX_CONNECTION;
 use beeldbox_protocol::portal::fhir::{
     Coding, Endpoint, Extension, Identifier, RECIPIENT_KEY_EXTENSION, Reference, Task, URA_SYSTEM,
 };
-use beeldbox_protocol::portal::task::{NewTransfer, PartEntry, TaskStatus, TransferNotice, commit, with_receipt};
+use beeldbox_protocol::portal::task::{
+    NewTransfer, PartEntry, TaskStatus, TransferNotice, commit, with_receipt,
+};
 use beeldbox_transfer::portal_client::PortalClient;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -301,7 +303,9 @@ impl Hospital {
                 let notice = TransferNotice::read(&task)?;
                 if notice.addressee == self.ura && notice.status == TaskStatus::Requested {
                     if seen.insert(notice.transfer) {
-                        self.take(fleet, &notice).await.with_context(|| format!("receiving at {}", self.ura))?;
+                        self.take(fleet, &notice)
+                            .await
+                            .with_context(|| format!("receiving at {}", self.ura))?;
                     }
                 } else if notice.sender == self.ura && notice.status == TaskStatus::Completed {
                     self.believe(fleet, &notice)?;

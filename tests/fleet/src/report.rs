@@ -89,13 +89,18 @@ impl fmt::Display for Report {
             writeln!(f, "{:<18}{:>9}{median:>12.1}{most:>12.1}", kind.name(), figures.count)?;
         }
         let bytes = self.per_second(self.bytes());
-        writeln!(f, "transfers          {} ({:.2}/s), every one with two verified receipts", self.sent,
-            self.per_second(u64::try_from(self.sent).unwrap_or(u64::MAX)))?;
+        writeln!(
+            f,
+            "transfers          {} ({:.2}/s), every one with two verified receipts",
+            self.sent,
+            self.per_second(u64::try_from(self.sent).unwrap_or(u64::MAX))
+        )?;
         writeln!(f, "requests           {:.0}/s (without polls)", self.per_second(self.requests()))?;
         writeln!(f, "bytes              {:.1} MiB/s in and out", mib(bytes))?;
         let cores = self.processor.as_secs_f64() / self.took.as_secs_f64();
         writeln!(f, "processor          {:.1} s ({cores:.2} cores)", self.processor.as_secs_f64())?;
-        let memory: Vec<String> = self.memory.iter().map(|bytes| format!("{:.0}", mib(ratio(*bytes, 1)))).collect();
+        let memory: Vec<String> =
+            self.memory.iter().map(|bytes| format!("{:.0}", mib(ratio(*bytes, 1)))).collect();
         writeln!(f, "memory at most     {} MiB", memory.join(", "))?;
         writeln!(f, "database           {:.1} MiB", mib(ratio(self.database_len, 1)))?;
         self.tell_nation(f)
@@ -120,12 +125,16 @@ impl Report {
             f64::from(a_day) * mib(ratio(STUDY_LEN, 1)) / f64::from(1024 * 1024),
         )?;
         let written = [Kind::Draft, Kind::PutPart, Kind::PutLetter, Kind::Commit, Kind::Receipt];
-        let written: u64 = written.iter().filter_map(|kind| self.figures.get(kind)).map(|found| found.count).sum();
+        let written: u64 =
+            written.iter().filter_map(|kind| self.figures.get(kind)).map(|found| found.count).sum();
         let cores = self.processor.as_secs_f64() / self.took.as_secs_f64();
         let found = [
             ("bytes: line, disk and processor that moves them", bytes / self.per_second(self.bytes())),
             ("writes to the ledger, one at a time", writes / self.per_second(written)),
-            ("transfers, and the polls that each wakes", a_second / self.per_second(u64::try_from(self.sent).unwrap_or(1))),
+            (
+                "transfers, and the polls that each wakes",
+                a_second / self.per_second(u64::try_from(self.sent).unwrap_or(1)),
+            ),
         ];
         writeln!(f, "how many times this run that is, which used {cores:.2} cores:")?;
         for (what, times) in found {

@@ -114,13 +114,11 @@ impl Tally {
     /// Counts one.
     pub fn count(&self, kind: Kind, bytes: usize, took: Duration) {
         let micros = took.as_secs_f64() * 1e6;
-        let reached = std::iter::successors(Some(1.0), |limit| Some(limit * GROWTH)).position(|limit| limit >= micros);
+        let reached =
+            std::iter::successors(Some(1.0), |limit| Some(limit * GROWTH)).position(|limit| limit >= micros);
         let mut figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = figures.entry(kind).or_insert_with(|| Figures {
-            count: 0,
-            bytes: 0,
-            buckets: vec![0; BUCKETS],
-        });
+        let of_kind =
+            figures.entry(kind).or_insert_with(|| Figures { count: 0, bytes: 0, buckets: vec![0; BUCKETS] });
         of_kind.count += 1;
         of_kind.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
         of_kind.buckets[reached.unwrap_or(BUCKETS).min(BUCKETS - 1)] += 1;

@@ -263,12 +263,7 @@ pub async fn write(
     Ok(with_tag(fhir(status, &stored), version))
 }
 
-fn check_endpoint(
-    rows: &Rows<'_>,
-    endpoint: &Endpoint,
-    id: &str,
-    client: &Ura,
-) -> Result<(), Refusal> {
+fn check_endpoint(rows: &Rows<'_>, endpoint: &Endpoint, id: &str, client: &Ura) -> Result<(), Refusal> {
     if endpoint.resource_type != "Endpoint" || endpoint.id != id {
         return Err(Refusal::Nonsense("The body is not the Endpoint that the path names.".to_owned()));
     }

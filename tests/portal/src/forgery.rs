@@ -60,7 +60,8 @@ impl PortalHandle {
         jws: &str,
     ) -> Result<(), PortalError> {
         let jws = jws.to_owned();
-        self.rewrite(transfer, move |stored| with_receipt(stored.task.clone(), stage, is_complete, &jws)).await
+        self.rewrite(transfer, move |stored| with_receipt(stored.task.clone(), stage, is_complete, &jws))
+            .await
     }
 
     /// Turns a transfer to another organisation, which then finds a letter that is not sealed to it.
@@ -142,8 +143,7 @@ fn replayed(stored: &StoredTask, again_as: TransferId) -> Result<Checked, Refusa
     let mut task = Task { meta: Meta::default(), output: Vec::new(), ..stored.task.clone() };
     task.id = again_as.to_string();
     task.status = TaskStatus::Requested.code().to_owned();
-    task.focus =
-        Some(Reference { reference: Some(format!("Binary/{again_as}")), ..Reference::default() });
+    task.focus = Some(Reference { reference: Some(format!("Binary/{again_as}")), ..Reference::default() });
     let ura = |text: &str| text.parse::<Ura>().map_err(|_| Refusal::Fault("a stored URA".to_owned()));
     let period = task.restriction.as_ref().and_then(|restriction| restriction.period.as_ref());
     let valid_until = period.and_then(|period| period.end).ok_or(Refusal::NotFound)?;

@@ -79,12 +79,7 @@ pub async fn write(
     Ok(stored(StatusCode::CREATED, &digest))
 }
 
-fn place(
-    rows: &Rows<'_>,
-    transfer: &TransferId,
-    digest: &Digest,
-    ura: &Ura,
-) -> Result<Place, Refusal> {
+fn place(rows: &Rows<'_>, transfer: &TransferId, digest: &Digest, ura: &Ura) -> Result<Place, Refusal> {
     let task = tasks::find_for(rows, transfer, ura)?;
     if !task.is_sent_by(ura) {
         return Err(Refusal::Forbidden("The letter comes from the sender."));

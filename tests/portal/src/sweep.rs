@@ -76,8 +76,10 @@ pub async fn erase(site: &Site, transfer: &str) -> Result<(), Refusal> {
             let of_this = cells![id];
             writing.execute("DELETE FROM letter WHERE transfer = ?1", of_this)?;
             writing.execute("DELETE FROM part WHERE transfer = ?1", of_this)?;
-            writing
-                .execute("UPDATE task SET content = 'erased' WHERE id = ?1 AND content = 'closed'", of_this)?;
+            writing.execute(
+                "UPDATE task SET content = 'erased' WHERE id = ?1 AND content = 'closed'",
+                of_this,
+            )?;
             Ok::<_, Refusal>(())
         })
         .await?;

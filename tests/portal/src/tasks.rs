@@ -176,11 +176,7 @@ pub fn check_complete(rows: &Rows<'_>, transfer: &TransferId, task: &Task) -> Re
 }
 
 /// Length of a stored part.
-pub fn part_len(
-    rows: &Rows<'_>,
-    transfer: &TransferId,
-    digest: &Digest,
-) -> Result<Option<u64>, LedgerError> {
+pub fn part_len(rows: &Rows<'_>, transfer: &TransferId, digest: &Digest) -> Result<Option<u64>, LedgerError> {
     let values = cells![transfer.to_string(), digest.to_string()];
     let found = rows.query_first("SELECT len FROM part WHERE transfer = ?1 AND digest = ?2", values)?;
     found.map(|row| length(&row, 0)).transpose()
@@ -208,11 +204,7 @@ pub fn record_part(
 }
 
 /// Says that a part is not there any more.
-pub fn forget_part(
-    writing: &Writing<'_>,
-    transfer: &TransferId,
-    digest: &Digest,
-) -> Result<(), LedgerError> {
+pub fn forget_part(writing: &Writing<'_>, transfer: &TransferId, digest: &Digest) -> Result<(), LedgerError> {
     let values = cells![transfer.to_string(), digest.to_string()];
     writing.execute("DELETE FROM part WHERE transfer = ?1 AND digest = ?2", values)?;
     Ok(())

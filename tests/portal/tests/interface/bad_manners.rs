@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::hospital::{Hospital, NOORD, OTHER, Running, ZUID, a_portal, a_transfer_id, client, code_of, now, tls};
+use crate::hospital::{
+    Hospital, NOORD, OTHER, Running, ZUID, a_portal, a_transfer_id, client, code_of, now, tls,
+};
 
 async fn two_hospitals() -> (Running, Hospital, Hospital) {
     let running = a_portal().await;

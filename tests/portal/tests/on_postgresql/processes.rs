@@ -32,7 +32,8 @@ fn two() -> Two {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let place = place::new();
-    let (programs, urls): (Vec<_>, Vec<_>) = [(); 2].map(|()| start(&place, &state, "127.0.0.1:0")).into_iter().unzip();
+    let (programs, urls): (Vec<_>, Vec<_>) =
+        [(); 2].map(|()| start(&place, &state, "127.0.0.1:0")).into_iter().unzip();
     Two { programs, urls: urls.try_into().unwrap(), folder }
 }
 
@@ -102,7 +103,8 @@ async fn of_updates_that_race_exactly_one_wins() {
         // The sender recalls while the addressee takes it into custody, each at both processes, from the same version.
         let task = senders[0].task(&transfer).await;
         let recall = recalled(task.clone());
-        let receipt = beeldbox_protocol::portal::task::with_receipt(task, ReceiptStage::InCustody, true, "a.b.c");
+        let receipt =
+            beeldbox_protocol::portal::task::with_receipt(task, ReceiptStage::InCustody, true, "a.b.c");
         let answers = tokio::join!(
             senders[0].update(&recall),
             addressees[1].update(&receipt),

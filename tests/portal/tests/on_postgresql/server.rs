@@ -81,7 +81,10 @@ fn until_up(folder: &Path) {
         true
     });
     if !waiting.join().expect("it only waits") {
-        panic!("PostgreSQL did not start:\n{}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+        panic!(
+            "PostgreSQL did not start:\n{}",
+            std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+        );
     }
 }
 

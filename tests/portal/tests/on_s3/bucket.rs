@@ -35,7 +35,10 @@ async fn an_answered_part_is_an_object_of_the_bucket_and_a_recalled_one_is_none(
     assert_eq!(std::fs::read(found.unwrap()).unwrap(), b"part");
     noord.update(&recalled(noord.task(&transfer).await)).await;
     assert_eq!(running.portal.stored_objects().await.unwrap(), Vec::<String>::new());
-    assert_eq!(find(&server::shared().bucket(), &Digest::of(b"part").to_string(), &transfer.to_string()), None);
+    assert_eq!(
+        find(&server::shared().bucket(), &Digest::of(b"part").to_string(), &transfer.to_string()),
+        None
+    );
 }
 
 /// The file of this name in a folder of that name, anywhere below.

@@ -22,7 +22,7 @@ pub fn new() -> Place {
 
 /// A file with keys, as the portal wants it.
 pub fn credentials(secret: &str) -> PathBuf {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     writeln!(file, "AWS_ACCESS_KEY_ID={KEY}\nAWS_SECRET_ACCESS_KEY={secret}").unwrap();
     file.into_temp_path().keep().unwrap()
 }
@@ -31,7 +31,8 @@ impl Place {
     /// For a portal in this process.
     pub fn set(&self, options: PortalOptions) -> PortalOptions {
         let keys = credentials(SECRET);
-        let bucket = s3::bucket(server::BUCKET, Some(&self.prefix), Some(&server::shared().url()), Some(&keys));
+        let bucket =
+            s3::bucket(server::BUCKET, Some(&self.prefix), Some(&server::shared().url()), Some(&keys));
         std::fs::remove_file(keys).unwrap();
         PortalOptions { objects: Some(bucket.unwrap()), ..options }
     }
