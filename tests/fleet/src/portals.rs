@@ -6,11 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use beeldbox_portal::CA_NAME;
 use beeldbox_portal::ca::Ca;
 use beeldbox_portal::clock::Clock;
-use beeldbox_portal::ledger::Database;
-use beeldbox_portal::{Portal, PortalOptions};
+use beeldbox_portal::{CA_NAME, Database, Portal, PortalOptions};
 use rustls_pki_types::CertificateDer;
 
 use crate::{DatabaseKind, server};

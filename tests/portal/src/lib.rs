@@ -34,7 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::ca::{Ca, CaError, Issued, Validity};
 use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::ledger::{Database, Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError};
 use crate::refusal::Refusal;
 use crate::serve::Service;
 use crate::site::{Limits, Site};
@@ -87,7 +87,7 @@ mod est;
 mod page;
 
 // What is remembered, in one of two databases.
-pub mod ledger;
+mod ledger;
 // PostgreSQL.
 pub mod postgresql;
 // The seam between the two.
@@ -99,6 +99,8 @@ mod sqlite;
 pub mod s3;
 // The object store.
 mod store;
+
+pub use crate::ledger::Database;
 
 /// Name of the portal's own authority.
 pub const CA_NAME: &str = "Beeldbox portal CA";

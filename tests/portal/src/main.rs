@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use beeldbox_portal::ca::{Ca, Validity, write_durably};
 use beeldbox_portal::clock::Clock;
-use beeldbox_portal::ledger::Database;
 use beeldbox_portal::postgresql::DatabaseUrl;
 use beeldbox_portal::s3::{self, PartsPlace};
 use beeldbox_portal::{
-    CA_NAME, Portal, PortalOptions, enrolment_code, fictitious, resources_of_bundle, seed,
+    CA_NAME, Database, Portal, PortalOptions, enrolment_code, fictitious, resources_of_bundle, seed,
 };
 use beeldbox_protocol::ident::{Digest, Ura};
 use clap::{Args, Parser, Subcommand};

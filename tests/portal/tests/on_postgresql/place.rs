@@ -1,7 +1,6 @@
 //! Where a portal of these tests keeps its things: a PostgreSQL database of its own, and a folder.
 
-use beeldbox_portal::PortalOptions;
-use beeldbox_portal::ledger::Database;
+use beeldbox_portal::{Database, PortalOptions};
 
 use crate::server;
 

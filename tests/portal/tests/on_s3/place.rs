@@ -22,7 +22,7 @@ pub fn new() -> Place {
 
 /// A file with keys, as the portal wants it.
 pub fn credentials(secret: &str) -> PathBuf {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     writeln!(file, "AWS_ACCESS_KEY_ID={KEY}\nAWS_SECRET_ACCESS_KEY={secret}").unwrap();
     file.into_temp_path().keep().unwrap()
 }
