@@ -92,7 +92,7 @@ struct Line {
     #[arg(long, default_value_t = 50)]
     round_trip_ms: u64,
     /// How TCP shares the line.
-    #[arg(long, value_enum, default_value_t = Congestion::Cubic)]
+    #[arg(long, value_enum, default_value_t = Congestion::Bbr)]
     congestion: Congestion,
     /// Longest way of one study, in seconds.
     #[arg(long, default_value_t = 900)]

@@ -20,7 +20,9 @@ const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 131072 6291456"), ("tcp_w
 /// How TCP shares a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Congestion {
-    /// Debian's default: a lost packet means a full line.
+    /// The oldest: a lost packet means a full line.
+    Reno,
+    /// Debian's default, of the same mind. A kernel that has another default may not allow it in a namespace.
     Cubic,
     /// Measures what the line carries, and passes over a lost packet.
     Bbr,
@@ -30,6 +32,7 @@ impl Congestion {
     /// Its name, as the kernel has it.
     pub fn name(self) -> &'static str {
         match self {
+            Congestion::Reno => "reno",
             Congestion::Cubic => "cubic",
             Congestion::Bbr => "bbr",
         }
