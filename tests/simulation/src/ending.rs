@@ -80,12 +80,16 @@ pub fn check(world: &mut World) {
             wrong.push(format!("box {at} is down"));
         }
         for message in hospital.ledger.outbox.values() {
-            wrong.push(format!("box {at}: {:?} of {} was never told", message.telling, short(message.transfer)));
+            wrong.push(format!(
+                "box {at}: {:?} of {} was never told",
+                message.telling,
+                short(message.transfer)
+            ));
         }
         wrong.extend(hospital.ledger.rows.keys().filter_map(|id| rest(world, at, *id)));
         let crashes = u64::from(hospital.life);
         let most = crashes * u64::try_from(COMMIT_EVERY).unwrap_or_default() + world.pacs_answers_lost[at];
-        let again = world.checks.again.get(&at).copied().unwrap_or_default();
+        let again = crate::checks::got_again(world, at);
         if again > most {
             wrong.push(format!("pacs {at} got {again} instances again, {most} can be explained"));
         }
@@ -102,9 +106,11 @@ pub fn check(world: &mut World) {
 /// What the two ends of a transfer say that cannot both be true.
 fn disagreement(world: &World, id: TransferId, from: BoxIndex, to: BoxIndex) -> Option<String> {
     let theirs = world.hospitals[to].ledger.rows.get(&id).map(|row| row.state.clone());
-    let was_reported = world.portal.entries().get(&id).is_some_and(|entry| {
-        matches!(entry.status(), TaskStatus::Completed | TaskStatus::Failed)
-    });
+    let was_reported = world
+        .portal
+        .entries()
+        .get(&id)
+        .is_some_and(|entry| matches!(entry.status(), TaskStatus::Completed | TaskStatus::Failed));
     let ended = world.checks.ended.get(&id)?;
     let agree = match ended {
         OutboundKind::Delivered => was_reported,

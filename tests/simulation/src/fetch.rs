@@ -75,9 +75,7 @@ async fn work(road: &Road) -> bool {
             Err(FetchError::LetterExpired) => {
                 road.sim.with(|world| world.tally.count(Sometimes::LetterExpired));
                 let expired = InboundEvent::Expired;
-                if let Err(error) =
-                    road.step_inbound(row, expired, Changes::default(), Vec::new()).await
-                {
+                if let Err(error) = road.step_inbound(row, expired, Changes::default(), Vec::new()).await {
                     road.step_failed(row, error).await;
                 }
             }

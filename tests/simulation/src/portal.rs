@@ -217,7 +217,12 @@ impl Portal {
         self.stamp
     }
 
-    fn create(&mut self, client: &Ura, mut task: Task, now: Timestamp) -> (Result<Answer, PortalError>, bool) {
+    fn create(
+        &mut self,
+        client: &Ura,
+        mut task: Task,
+        now: Timestamp,
+    ) -> (Result<Answer, PortalError>, bool) {
         let Ok(id) = task.id.parse::<TransferId>() else { return (Err(PortalError::RefusedUs(422)), false) };
         if let Some(entry) = self.entries.get(&id) {
             let is_theirs = entry.is_seen_by(client);
@@ -228,7 +233,9 @@ impl Portal {
             return (Err(PortalError::RefusedUs(422)), false);
         };
         task.meta = Meta { version_id: Some("1".to_owned()), last_updated: Some(self.next_stamp(now)) };
-        let Ok(notice) = TransferNotice::read(&task) else { return (Err(PortalError::RefusedUs(422)), false) };
+        let Ok(notice) = TransferNotice::read(&task) else {
+            return (Err(PortalError::RefusedUs(422)), false);
+        };
         let entry = Entry {
             sender: notice.sender,
             addressee: notice.addressee,
@@ -250,9 +257,11 @@ impl Portal {
         id: TransferId,
         digest: Digest,
     ) -> (Result<Answer, PortalError>, bool) {
+        let forgets_one = self.mutant == Some(Mutant::PortalForgetsAPart);
         match self.draft_of(client, id) {
             Ok(entry) => {
-                let is_new = entry.parts.insert(digest);
+                let forgets = forgets_one && entry.parts.is_empty();
+                let is_new = !forgets && entry.parts.insert(digest);
                 (Ok(Answer::Done), is_new)
             }
             Err(error) => (Err(error), false),
@@ -309,7 +318,7 @@ impl Portal {
             return (Err(PortalError::Conflict), false);
         }
         if from == TaskStatus::Draft && to == TaskStatus::Requested {
-            let takes_all = mutant == Some(Mutant::PortalTakesPartialCommits);
+            let takes_all = mutant == Some(Mutant::PortalForgetsAPart);
             if !entry.is_whole() && !takes_all {
                 return (Err(PortalError::MissingParts(Vec::new())), false);
             }
@@ -317,8 +326,7 @@ impl Portal {
         }
         entry.version += 1;
         entry.task = task;
-        entry.task.meta =
-            Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
+        entry.task.meta = Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
         entry.is_gone |= to == TaskStatus::Cancelled;
         (Ok(Answer::Done), true)
     }
@@ -338,8 +346,7 @@ impl Portal {
             entry.is_gone = true;
             entry.task.status = TaskStatus::Cancelled.code().to_owned();
             entry.task.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, "expired"));
-            entry.task.meta =
-                Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
+            entry.task.meta = Meta { version_id: Some(entry.version.to_string()), last_updated: Some(stamp) };
         }
         ids.len()
     }

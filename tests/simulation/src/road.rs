@@ -98,10 +98,7 @@ impl Road {
         .await
     }
 
-    async fn queue<T: 'static>(
-        &self,
-        act: impl FnOnce(&mut World, BoxIndex) -> Option<T> + 'static,
-    ) -> T {
+    async fn queue<T: 'static>(&self, act: impl FnOnce(&mut World, BoxIndex) -> Option<T> + 'static) -> T {
         let slot = Rc::new(RefCell::new(None));
         let fill = Rc::clone(&slot);
         self.sim.with(|world| {
