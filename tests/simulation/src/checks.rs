@@ -10,7 +10,7 @@ use beeldbox_protocol::portal::task::{Mover, TaskStatus, may_move};
 
 use crate::letter::Instance;
 use crate::pacs::STORED;
-use crate::world::{BoxIndex, World};
+use crate::world::{BoxIndex, Hospital, World};
 
 /// What the checkers remember.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Checks {
     pub recall_asked: BTreeSet<TransferId>,
     /// Which somebody at the other side refused.
     pub refused: BTreeSet<TransferId>,
+    /// How often people let a held transfer go on after faults were over.
+    pub resumed: BTreeMap<TransferId, u32>,
     /// Whose patient somebody confirmed.
     pub confirmed: BTreeSet<TransferId>,
     /// Which ever were in custody, whole, at the addressee.
@@ -35,8 +37,6 @@ pub struct Checks {
     pub ended: BTreeMap<TransferId, OutboundKind>,
     seen: BTreeMap<(BoxIndex, TransferId), State>,
     at_portal: BTreeMap<TransferId, TaskStatus>,
-    /// Instances that a PACS has got again, by box.
-    pub again: BTreeMap<BoxIndex, u64>,
 }
 
 fn found(world: &mut World, what: String) {
@@ -211,20 +211,18 @@ fn check_theirs(world: &mut World, at: BoxIndex, id: TransferId, state: &In, bef
 
 /// After a change at the portal.
 pub fn portal_changed(world: &mut World) {
-    let now: Vec<(TransferId, TaskStatus, Vec<ReceiptStage>)> = world
+    let changed: Vec<(TransferId, TaskStatus, Vec<ReceiptStage>)> = world
         .portal
         .entries()
         .iter()
+        .filter(|(id, entry)| world.checks.at_portal.get(id) != Some(&entry.status()))
         .map(|(id, entry)| {
             let receipts = entry.notice().receipts.iter().map(|(stage, _)| *stage).collect();
             (*id, entry.status(), receipts)
         })
         .collect();
-    for (id, status, receipts) in now {
+    for (id, status, receipts) in changed {
         let before = world.checks.at_portal.insert(id, status);
-        if before == Some(status) {
-            continue;
-        }
         world.note(format_args!("portal: {} is {status}", short(id)));
         if !world.checks.decided.contains_key(&id) {
             found(world, format!("the portal has {}, which nobody decided to send", short(id)));
@@ -251,26 +249,35 @@ pub fn pacs_stored(world: &mut World, at: BoxIndex, instance: Instance, status: 
         return;
     }
     let hospital = &world.hospitals[at];
+    let may_go =
+        |id: &TransferId| world.checks.confirmed.contains(id) && world.checks.in_custody.contains(id);
+    if !carriers(hospital, instance).iter().any(may_go) {
+        found(world, format!("pacs {at} got {instance:?}, which nobody may have yet"));
+    }
+}
+
+/// Transfers to a hospital that carry an instance.
+fn carriers(hospital: &Hospital, instance: Instance) -> Vec<TransferId> {
     let carries = |collection: &u32| {
         hospital.ledger.collections.get(collection).is_some_and(|study| study.instances.contains(&instance))
     };
-    let carriers: Vec<TransferId> = hospital
-        .ledger
-        .rows
-        .values()
-        .filter(|row| matches!(row.state, State::Inbound(_)) && row.collection.as_ref().is_some_and(carries))
+    let rows = hospital.ledger.rows.values();
+    rows.filter(|row| matches!(row.state, State::Inbound(_)) && row.collection.as_ref().is_some_and(carries))
         .map(|row| row.id)
-        .collect();
-    let may_go =
-        |id: &&TransferId| world.checks.confirmed.contains(id) && world.checks.in_custody.contains(id);
-    let allowed = carriers.iter().filter(may_go).count();
-    let times = hospital.pacs.stored().get(&instance).copied().unwrap_or_default();
-    if allowed == 0 {
-        found(world, format!("pacs {at} got {instance:?}, which nobody may have yet"));
-    }
-    if u32::try_from(allowed).is_ok_and(|allowed| times > allowed) {
-        *world.checks.again.entry(at).or_default() += 1;
-    }
+        .collect()
+}
+
+/// How many instances a PACS has got more often than transfers carried them to it.
+pub fn got_again(world: &World, at: BoxIndex) -> u64 {
+    let hospital = &world.hospitals[at];
+    let stored = hospital.pacs.stored().iter();
+    stored
+        .map(|(instance, times)| {
+            let carriers = carriers(hospital, *instance);
+            let confirmed = carriers.iter().filter(|id| world.checks.confirmed.contains(id)).count();
+            u64::from(*times).saturating_sub(u64::try_from(confirmed).unwrap_or(u64::MAX))
+        })
+        .sum()
 }
 
 /// At the end, in a healed world: everything is over or waits for a person, and both sides tell the same.

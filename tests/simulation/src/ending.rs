@@ -89,7 +89,7 @@ pub fn check(world: &mut World) {
         wrong.extend(hospital.ledger.rows.keys().filter_map(|id| rest(world, at, *id)));
         let crashes = u64::from(hospital.life);
         let most = crashes * u64::try_from(COMMIT_EVERY).unwrap_or_default() + world.pacs_answers_lost[at];
-        let again = world.checks.again.get(&at).copied().unwrap_or_default();
+        let again = crate::checks::got_again(world, at);
         if again > most {
             wrong.push(format!("pacs {at} got {again} instances again, {most} can be explained"));
         }

@@ -231,7 +231,9 @@ fn change(world: &mut World, happening: Happening) {
         Happening::Pacs(at, mood) => world.hospitals[at].pacs.mood = mood,
         Happening::ClockSet(at, seconds) => {
             world.tally.count(Sometimes::ClockSet);
-            world.hospitals[at].clock_off = SignedDuration::from_secs(seconds);
+            // Days that it is off already stay: known gap 2.
+            let days = world.hospitals[at].clock_off.as_secs() / 86_400;
+            world.hospitals[at].clock_off = SignedDuration::from_secs(days * 86_400 + seconds);
             world.wake_waiters(at);
         }
         Happening::Refuses(whom) => world.faults.refuses = whom,

@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beeldbox_custody::{
-    HoldReason, InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed,
-};
+use beeldbox_custody::{InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed};
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_transfer::effect::Telling;
 use jiff::Timestamp;
@@ -118,7 +116,8 @@ pub struct Ledger {
     pub stale: u64,
     /// The mutant: moves are taken from any state.
     pub takes_stale_moves: bool,
-    next: u64,
+    /// The last number given.
+    pub next: u64,
 }
 
 impl Ledger {
@@ -319,14 +318,5 @@ impl Ledger {
             self.finish_erasing(*collection, now);
         }
         u64::try_from(begun.len()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Why a person must look, and what it was held from.
-pub fn held_for(state: &State) -> Option<&HoldReason> {
-    match state {
-        State::Outbound(OutboundState::Held { reason, .. })
-        | State::Inbound(InboundState::Held { reason, .. }) => Some(reason),
-        State::Outbound(_) | State::Inbound(_) => None,
     }
 }

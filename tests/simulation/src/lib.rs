@@ -29,7 +29,9 @@ pub mod tally;
 mod world;
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::faults::Faults;
@@ -106,6 +108,32 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     })
 }
 
+/// Tells many stories, as many at once as the machine has processors, and gives them in the order of their seeds. Each
+/// has a world of its own.
+///
+/// # Panics
+/// If a story does.
+pub fn run_many(seeds: Range<u64>, options: Options) -> Vec<(u64, Outcome)> {
+    let threads = std::thread::available_parallelism().map_or(1, |number| number.get());
+    let next = AtomicU64::new(seeds.start);
+    let tell = || {
+        let mut told = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return told;
+            }
+            told.push((seed, run(seed, options)));
+        }
+    };
+    let mut told: Vec<(u64, Outcome)> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(tell)).collect();
+        running.into_iter().flat_map(|thread| thread.join().expect("no story panics")).collect()
+    });
+    told.sort_by_key(|(seed, _)| *seed);
+    told
+}
+
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
@@ -126,8 +154,8 @@ fn hospital(at: usize, mutant: Option<Mutant>, random: &mut Random) -> Hospital 
         let study = u32::try_from(random.between(1, 7)).unwrap_or(1);
         pacs.dislikes.insert(letter::Instance { study, number: 0 });
     }
-    let mut ledger = Ledger::default();
-    ledger.takes_stale_moves = mutant == Some(Mutant::LedgerTakesStaleMoves);
+    let takes_stale_moves = mutant == Some(Mutant::LedgerTakesStaleMoves);
+    let ledger = Ledger { takes_stale_moves, ..Ledger::default() };
     Hospital {
         ura: format!("9000038{at}").parse().expect("a URA"),
         ledger,

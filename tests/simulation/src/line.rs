@@ -162,11 +162,11 @@ pub fn arrive(world: &mut World, mut parcel: Parcel) {
     world.note(format_args!("portal: {name} of box {}: {outcome}", parcel.from));
     if has_changed {
         portal_changed(world);
+        crate::checks::portal_changed(world);
         if parcel.answer_is_lost {
             world.tally.count(Sometimes::AnswerLostAfterEffect);
         }
     }
-    crate::checks::portal_changed(world);
     let (from, life) = (parcel.from, parcel.life);
     reply(world, parcel, answer.map_err(LineError::Portal));
     if has_changed && world.hospitals[from].life == life {

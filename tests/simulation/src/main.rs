@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use beeldbox_simulation::tally::Tally;
-use beeldbox_simulation::{Options, run};
+use beeldbox_simulation::{Options, run, run_many};
 use clap::Parser;
 
 /// Seeded simulation of boxes and portal.
@@ -26,8 +26,8 @@ fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let began = Instant::now();
     let (mut tally, mut failed, mut hours) = (Tally::default(), 0_u64, 0.0);
-    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
-        let outcome = run(seed, Options::default());
+    let seeds = arguments.first..arguments.first.saturating_add(arguments.seeds);
+    for (seed, outcome) in run_many(seeds, Options::default()) {
         tally.add(&outcome.tally);
         hours += outcome.lasted.as_secs_f64() / 3600.0;
         let is_bad = !outcome.violations.is_empty();

@@ -7,13 +7,13 @@ pub enum Mutant {
     PortalAnswersBeforeCommit,
     /// The portal does not ask who may move a Task where.
     PortalLetsAnybodyMove,
-    /// The portal takes a commit before every part is there.
-    PortalTakesPartialCommits,
+    /// The portal says that it has a part that it did not keep, and takes the commit all the same.
+    PortalForgetsAPart,
     /// A box moves a transfer in one commit and writes what it has to tell in another.
     OutboxApartFromMove,
     /// A box keeps what it has to tell in memory.
     OutboxForgottenInCrash,
-    /// A box notes that it has heard the news before it has written it down.
+    /// A box notes that it has heard the news before it has written it down, and asks for no more after a start.
     MarkBeforeNews,
     /// A box tells receipt 1 before the parts are on its disk.
     ReceiptBeforeParts,
@@ -36,7 +36,7 @@ impl Mutant {
     pub const ALL: [Mutant; 13] = [
         Mutant::PortalAnswersBeforeCommit,
         Mutant::PortalLetsAnybodyMove,
-        Mutant::PortalTakesPartialCommits,
+        Mutant::PortalForgetsAPart,
         Mutant::OutboxApartFromMove,
         Mutant::OutboxForgottenInCrash,
         Mutant::MarkBeforeNews,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use beeldbox_custody::{DeclineReason, State};
+use beeldbox_custody::State;
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::envelope::receipt::Receipt;
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
-use beeldbox_transfer::codes::decline_reason;
 use beeldbox_transfer::inbound::InboundEvent;
+use beeldbox_transfer::news::end_told;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::worker::backoff;
 
@@ -25,7 +25,8 @@ const LOOKS: u32 = 5;
 
 /// The worker.
 pub async fn run(road: Road) {
-    let (mut attempts, mut asks_for_everything) = (0_u32, true);
+    let marks_first = road.breaks(Mutant::MarkBeforeNews);
+    let (mut attempts, mut asks_for_everything) = (0_u32, !marks_first);
     loop {
         let mark = match asks_for_everything {
             true => None,
@@ -38,7 +39,7 @@ pub async fn run(road: Road) {
             continue;
         };
         (attempts, asks_for_everything) = (0, false);
-        let (is_old_news, marks_first) = (tasks.is_empty(), road.breaks(Mutant::MarkBeforeNews));
+        let is_old_news = tasks.is_empty();
         if marks_first {
             road.commit(move |ledger| ledger.mark = Some(new_mark)).await;
         }
@@ -100,19 +101,7 @@ async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(), StepErro
         }
     }
     let Some(row) = road.row(notice.transfer).await else { return Ok(()) };
-    let event = match notice.status {
-        TaskStatus::Rejected => {
-            let reason = notice.declined.map(decline_reason);
-            OutboundEvent::Declined(reason.unwrap_or(DeclineReason::Other))
-        }
-        TaskStatus::Cancelled if notice.has_expired => OutboundEvent::Expired,
-        TaskStatus::Cancelled
-        | TaskStatus::Draft
-        | TaskStatus::Requested
-        | TaskStatus::InProgress
-        | TaskStatus::Completed
-        | TaskStatus::Failed => return Ok(()),
-    };
+    let Some(event) = end_told(notice) else { return Ok(()) };
     road.step_outbound(&row, event, Changes::default()).await.map(drop)
 }
 

@@ -40,6 +40,20 @@ fn chance(road: &Road, in_thousand: u64) -> bool {
     road.sim.with(|world| world.random.in_thousand(in_thousand))
 }
 
+/// Whether somebody lets a held transfer go on. In a healed world they learn, and leave alone what is held every time.
+fn tries_again(road: &Road, id: TransferId) -> bool {
+    const PATIENCE: u32 = 3;
+    road.sim.with(|world| {
+        let wants_to = world.random.in_thousand(400);
+        if !world.is_healed || !wants_to {
+            return wants_to;
+        }
+        let times = world.checks.resumed.entry(id).or_default();
+        *times += 1;
+        *times <= PATIENCE
+    })
+}
+
 fn is_healed(road: &Road) -> bool {
     road.sim.with(|world| world.is_healed)
 }
@@ -66,7 +80,7 @@ async fn act_on_ours(road: &Road, row: &Row, state: &OutboundState) -> Result<()
             let Some(row) = road.row(row.id).await else { return Ok(()) };
             address(road, &row).await
         }
-        OutboundState::Held { .. } if chance(road, 400) => {
+        OutboundState::Held { .. } if tries_again(road, row.id) => {
             road.step_outbound(row, OutboundEvent::Resumed, Changes::default()).await?;
             road.sim.with(|world| world.tally.count(Sometimes::Resumed));
             catch_up(road, row.id).await;
@@ -103,7 +117,7 @@ async fn act_on_theirs(road: &Road, row: &Row, state: &InboundState) -> Result<(
         {
             decline(road, row).await
         }
-        InboundState::Held { .. } if chance(road, 400) => {
+        InboundState::Held { .. } if tries_again(road, row.id) => {
             road.step_inbound(row, InboundEvent::Resumed, Changes::default(), Vec::new()).await?;
             road.sim.with(|world| world.tally.count(Sometimes::Resumed));
             catch_up(road, row.id).await;

@@ -257,9 +257,11 @@ impl Portal {
         id: TransferId,
         digest: Digest,
     ) -> (Result<Answer, PortalError>, bool) {
+        let forgets_one = self.mutant == Some(Mutant::PortalForgetsAPart);
         match self.draft_of(client, id) {
             Ok(entry) => {
-                let is_new = entry.parts.insert(digest);
+                let forgets = forgets_one && entry.parts.is_empty();
+                let is_new = !forgets && entry.parts.insert(digest);
                 (Ok(Answer::Done), is_new)
             }
             Err(error) => (Err(error), false),
@@ -316,7 +318,7 @@ impl Portal {
             return (Err(PortalError::Conflict), false);
         }
         if from == TaskStatus::Draft && to == TaskStatus::Requested {
-            let takes_all = mutant == Some(Mutant::PortalTakesPartialCommits);
+            let takes_all = mutant == Some(Mutant::PortalForgetsAPart);
             if !entry.is_whole() && !takes_all {
                 return (Err(PortalError::MissingParts(Vec::new())), false);
             }

@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -22,7 +22,7 @@ impl Random {
 
     /// A number from `low` up to and without `high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low { low } else { low + self.next() % (high - low) }
+        if high <= low { low } else { low + self.draw() % (high - low) }
     }
 
     /// The same, as a count or an index.
@@ -33,19 +33,19 @@ impl Random {
 
     /// True so many times in a thousand.
     pub fn in_thousand(&mut self, times: u64) -> bool {
-        self.next() % 1000 < times
+        self.draw() % 1000 < times
     }
 
     /// One byte, for jitter.
     pub fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
+        self.draw().to_le_bytes()[0]
     }
 
     /// Sixteen bytes, for an identifier.
     pub fn sixteen(&mut self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.next().to_le_bytes());
-        bytes[8..].copy_from_slice(&self.next().to_le_bytes());
+        bytes[..8].copy_from_slice(&self.draw().to_le_bytes());
+        bytes[8..].copy_from_slice(&self.draw().to_le_bytes());
         bytes
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     fn a_seed_means_the_same_for_ever() {
         // The first numbers of the published generator for seed 0.
         let mut random = Random::new(0);
-        assert_eq!(random.next(), 0xE220_A839_7B1D_CDAF);
-        assert_eq!(random.next(), 0x6E78_9E6A_A1B9_65F4);
+        assert_eq!(random.draw(), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(random.draw(), 0x6E78_9E6A_A1B9_65F4);
     }
 }

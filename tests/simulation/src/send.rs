@@ -5,7 +5,8 @@ use std::rc::Rc;
 use beeldbox_custody::{HoldReason, OutboundState, State};
 use beeldbox_protocol::ident::{Digest, TransferId};
 use beeldbox_protocol::portal::fhir::Task;
-use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus};
+use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
+use beeldbox_transfer::news::end_told;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::portal_client::{Disposition, PortalError};
 use beeldbox_transfer::road::after;
@@ -90,7 +91,7 @@ async fn study(road: &Road, row: &Row) -> Result<Collection, SendError> {
 /// Addressed → Sending.
 async fn freeze(road: &Road, row: &Row) -> Result<(), SendError> {
     let study = study(road, row).await?;
-    let (valid_for, sealing) = road.sim.with(|world| (world.valid_for, world.random.next()));
+    let (valid_for, sealing) = road.sim.with(|world| (world.valid_for, world.random.draw()));
     let letter = Rc::new(Letter {
         transfer: row.id,
         sender: road.ura(),
@@ -192,8 +193,10 @@ async fn commit(road: &Road, row: &Row, parts: &[Digest]) -> Result<(), SendErro
             parts.iter().map(|digest| PartEntry { digest: *digest, len: 1 }).collect();
         road.update(row.id, task::commit(now_there, &entries)).await?;
     }
-    road.task(row.id).await?;
+    let task = road.task(row.id).await?;
+    let notice = TransferNotice::read(&task).map_err(|_| PortalError::NotUnderstood("not a transfer"))?;
     let row = road.row(row.id).await.ok_or(SendError::Incomplete)?;
-    road.step_outbound(&row, OutboundEvent::PortalAccepted, Changes::default()).await?;
+    let event = end_told(&notice).unwrap_or(OutboundEvent::PortalAccepted);
+    road.step_outbound(&row, event, Changes::default()).await?;
     Ok(())
 }
