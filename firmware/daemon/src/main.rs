@@ -4,8 +4,13 @@
 //! again into recovery; 2 wrong arguments or settings.
 
 mod admin;
+mod certificates;
 mod dicom_tls;
+mod identity;
 mod keys;
+mod pkcs12;
+mod recipient_keys;
+mod renew;
 mod settings;
 mod start;
 

@@ -32,6 +32,8 @@ pub mod directory;
 pub mod effect;
 // Keys, then bytes.
 pub mod erase;
+// A certificate for a one-time code, and the next one in time.
+pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
 // The inbound machine.

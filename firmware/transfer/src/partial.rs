@@ -34,19 +34,19 @@ impl Partials {
     }
 
     /// Keeps what has come of a part.
-    pub(crate) fn keep(&self, transfer: TransferId, digest: Digest, bytes: BytesMut) {
+    pub(crate) fn keep(&self, transfer: TransferId, digest: Digest, bytes: BytesMut, now: Instant) {
         let mut kept = self.lock();
         if kept.len() >= MOST as usize
             && let Some(oldest) = kept.iter().min_by_key(|(_, partial)| partial.since).map(|(key, _)| *key)
         {
             kept.remove(&oldest);
         }
-        kept.insert((transfer, digest), Partial { bytes, since: Instant::now() });
+        kept.insert((transfer, digest), Partial { bytes, since: now });
     }
 
     /// Gives up what has been kept for too long.
-    pub(crate) fn forget_old(&self) {
-        self.lock().retain(|_, partial| partial.since.elapsed() < KEPT_FOR);
+    pub(crate) fn forget_old(&self, now: Instant) {
+        self.lock().retain(|_, partial| now.duration_since(partial.since) < KEPT_FOR);
     }
 }
 
@@ -54,18 +54,20 @@ impl Partials {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn few_are_kept_and_not_for_ever() {
+    #[test]
+    fn few_are_kept_and_not_for_ever() {
         let partials = Partials::default();
-        let transfer = TransferId::from_random([1; 16]);
+        let (transfer, start) = (TransferId::from_random([1; 16]), Instant::now());
+        let at = |seconds: u32| start + Duration::from_secs(seconds.into());
         for number in 0..=MOST {
-            partials.keep(transfer, Digest::of(&number.to_be_bytes()), BytesMut::from(&b"some"[..]));
-            tokio::time::advance(Duration::from_secs(1)).await;
+            let (digest, bytes) = (Digest::of(&number.to_be_bytes()), BytesMut::from(&b"some"[..]));
+            partials.keep(transfer, digest, bytes, at(number));
         }
         assert!(partials.take(transfer, Digest::of(&0_u32.to_be_bytes())).is_none(), "the oldest went");
         assert!(partials.take(transfer, Digest::of(&1_u32.to_be_bytes())).is_some());
-        tokio::time::advance(KEPT_FOR).await;
-        partials.forget_old();
+        partials.forget_old(at(2) + KEPT_FOR);
+        assert_eq!(partials.lock().len(), MOST as usize - 2, "the second is too old now");
+        partials.forget_old(at(MOST) + KEPT_FOR);
         assert!(partials.lock().is_empty());
     }
 }

@@ -26,6 +26,7 @@ use reqwest::header::{
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::bandwidth::Schedule;
 use crate::connection::{Connection, Proxy};
@@ -197,7 +198,7 @@ impl PortalClient {
 
     /// Gives up broken downloads that nobody took up again.
     pub(crate) fn forget_old_partials(&self) {
-        self.partials.forget_old();
+        self.partials.forget_old(Instant::now());
     }
 
     /// A client that goes the same way with other TLS settings, for enrolment.
@@ -336,7 +337,7 @@ impl PortalClient {
         }
         if let Err(error) = download {
             if matches!(error, PortalError::Unreachable(_)) && !bytes.is_empty() {
-                self.partials.keep(traveller.transfer, *digest, bytes);
+                self.partials.keep(traveller.transfer, *digest, bytes, Instant::now());
             }
             return Err(error);
         }
@@ -489,7 +490,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Tells a certificate that is not believed from a line that is down: the first needs a person.
-fn transport(error: reqwest::Error) -> PortalError {
+pub(crate) fn transport(error: reqwest::Error) -> PortalError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {

@@ -4,6 +4,7 @@
 //! question is answered with a refusal and the connection goes on, so that a front end's mistake is visible there.
 
 mod answer;
+mod certificates;
 mod lines;
 mod status;
 

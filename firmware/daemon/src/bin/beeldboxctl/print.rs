@@ -58,6 +58,8 @@ pub fn reply(reply: &Reply) {
                 );
             }
         }
+        Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
+        Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
         Reply::Changed(change) => say!("{change}"),
         Reply::Done => say!("Done."),
     }
