@@ -221,7 +221,8 @@ fn place(name: &str) -> String {
 /// # Errors
 /// If one of them is there and cannot be read.
 pub fn choose(sealed: &Sealed, what: CertificateUse, certificate: &Path, key: &Path) -> Result<Option<Pair>> {
-    let given = match certificate.exists() || key.exists() {
+    // A key without its certificate waits for one, as before enrolment.
+    let given = match certificate.exists() {
         true => Some(read_pair(certificate, key)?),
         false => None,
     };

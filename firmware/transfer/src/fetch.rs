@@ -246,9 +246,11 @@ async fn fetch_parts(road: &Road, row: &TransferRow) -> Result<(), FetchError> {
     authenticate(road, &row, collection).await
 }
 
-/// Fetches one part and writes it down. A line that breaks is tried again a few times where it broke.
+/// Fetches one part and writes it down. A line that breaks is tried again a few times where it broke; an attempt that
+/// brought something does not count.
 async fn fetch_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result<(), FetchError> {
     let mut pauses = PART_PAUSES.iter();
+    let mut begun = 0;
     loop {
         let slot = road.portal.line_down().slot(traveller).await;
         if road.stop.is_cancelled() {
@@ -265,6 +267,10 @@ async fn fetch_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result
                     slot.trouble();
                 }
                 let PortalError::Unreachable(_) = error else { return Err(error.into()) };
+                let now_begun = road.portal.begun(traveller.transfer, part.digest);
+                if now_begun > begun {
+                    (begun, pauses) = (now_begun, PART_PAUSES.iter());
+                }
                 let Some(pause) = pauses.next() else { return Err(error.into()) };
                 debug!(transfer = %traveller.transfer, error = %chain(&error), "a part is taken up where it broke");
                 tokio::time::sleep(*pause).await;

@@ -33,6 +33,11 @@ impl Partials {
         self.lock().remove(&(transfer, digest)).map(|partial| partial.bytes)
     }
 
+    /// How much has come of a part.
+    pub(crate) fn begun(&self, transfer: TransferId, digest: Digest) -> usize {
+        self.lock().get(&(transfer, digest)).map_or(0, |partial| partial.bytes.len())
+    }
+
     /// Keeps what has come of a part.
     pub(crate) fn keep(&self, transfer: TransferId, digest: Digest, bytes: BytesMut, now: Instant) {
         let mut kept = self.lock();

@@ -196,6 +196,11 @@ impl PortalClient {
         &self.lines.down
     }
 
+    /// Bytes of a broken download that wait for the rest.
+    pub(crate) fn begun(&self, transfer: TransferId, digest: Digest) -> usize {
+        self.partials.begun(transfer, digest)
+    }
+
     /// Gives up broken downloads that nobody took up again.
     pub(crate) fn forget_old_partials(&self) {
         self.partials.forget_old(Instant::now());
