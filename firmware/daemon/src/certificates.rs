@@ -146,7 +146,7 @@ impl Certificates {
     /// As [`CertificateError`] says. The code is used up only if the portal answered.
     pub async fn enrol(&self, code: &Confidential, fingerprint: &Digest) -> Result<(), CertificateError> {
         let _place = self.changing.try_acquire().map_err(|_| CertificateError::Busy)?;
-        let (key, request) = new_key(&self.signing.organisation, &self.ura)?;
+        let (key, request) = self.new_key()?;
         let tls = keys::portal_tls(&self.portal_roots, None)?;
         let request_der = request.der().to_vec();
         let applicant = Applicant { ura: &self.ura, request: &request_der, now: (self.clock)() };
@@ -165,13 +165,17 @@ impl Certificates {
         if self.shown_to_portal().is_none() {
             return Err(CertificateError::NotEnrolled);
         }
-        let (key, request) = new_key(&self.signing.organisation, &self.ura)?;
+        let (key, request) = self.new_key()?;
         let request_der = request.der().to_vec();
         let applicant = Applicant { ura: &self.ura, request: &request_der, now: (self.clock)() };
         let chain = est::renew(&self.portal, &applicant).await?;
         self.use_at_portal(chain, key).await?;
         info!("the certificate for the portal is renewed");
         Ok(())
+    }
+
+    fn new_key(&self) -> Result<(Zeroizing<String>, rcgen::CertificateSigningRequest), CertificateError> {
+        new_key(&self.signing.organisation, &format!("Beeldbox {}", self.ura))
     }
 
     /// Writes a pair down, then shows it to the portal.
@@ -192,16 +196,8 @@ impl Certificates {
     }
 
     async fn keep(&self, what: CertificateUse, pair: &Pair, key: &str) -> Result<(), CertificateError> {
-        let mut pem = Zeroizing::new(String::with_capacity(16 * 1024));
-        pem.push_str(key);
-        for certificate in &pair.chain {
-            pem.push_str(&identity::pem("CERTIFICATE", certificate));
-        }
-        self.blocking(move |sealed| {
-            sealed.write(word(what), pem.as_bytes())?;
-            sealed.remove(&requested(what))
-        })
-        .await
+        let pem = as_pem(pair, key);
+        self.blocking(move |sealed| keep_pem(sealed, what, &pem)).await
     }
 
     /// Files are flushed, which takes its time.
@@ -220,7 +216,7 @@ impl Certificates {
     /// If the key cannot be kept.
     pub async fn request(&self, what: CertificateUse) -> Result<String, CertificateError> {
         let _place = self.changing.try_acquire().map_err(|_| CertificateError::Busy)?;
-        let (key, request) = new_key(&self.signing.organisation, &self.ura)?;
+        let (key, request) = self.new_key()?;
         let pem = request.pem().context("a request as PEM")?;
         self.blocking(move |sealed| sealed.write(&requested(what), key.as_bytes())).await?;
         Ok(pem)
@@ -239,19 +235,10 @@ impl Certificates {
         anchors: &TrustAnchors,
     ) -> Result<(), CertificateError> {
         let _place = self.changing.try_acquire().map_err(|_| CertificateError::Busy)?;
-        let unusable = |error: anyhow::Error| CertificateError::Unusable(format!("{error:#}"));
-        let (chain, key) = match content.reveal().contains("-----BEGIN") {
-            true => {
-                let pem = content.reveal().as_bytes();
-                let chain = identity::certificates(pem).map_err(unusable)?;
-                match PrivateKeyDer::from_pem_slice(pem) {
-                    Ok(key) => (chain, Zeroizing::new(identity::pem("PRIVATE KEY", key.secret_der()))),
-                    Err(_) => (chain, self.requested_key(what).await?),
-                }
-            }
-            false => {
-                pkcs12::read(content.reveal(), password.map_or("", Confidential::reveal)).map_err(unusable)?
-            }
+        let (chain, key) = read_file(content, password)?;
+        let key = match key {
+            Some(key) => key,
+            None => self.requested_key(what).await?,
         };
         let leaf = beeldbox_protocol::envelope::trust::certificate_facts(chain.first().context("a chain")?)
             .map_err(|error| CertificateError::Unusable(error.to_string()))?;
@@ -269,11 +256,7 @@ impl Certificates {
 
     async fn requested_key(&self, what: CertificateUse) -> Result<Zeroizing<String>, CertificateError> {
         let key = self.blocking(move |sealed| sealed.read(&requested(what))).await?;
-        let key = key.ok_or_else(|| {
-            CertificateError::Unusable("it comes without its key, and no request was made for one".to_owned())
-        })?;
-        let text = std::str::from_utf8(&key).context("a sealed key")?;
-        Ok(Zeroizing::new(text.to_owned()))
+        requested_key(key)
     }
 
     async fn import_signing(
@@ -282,12 +265,7 @@ impl Certificates {
         key: Zeroizing<String>,
         anchors: &TrustAnchors,
     ) -> Result<(), CertificateError> {
-        // What others would not believe must not take the place of what they do.
-        anchors.verify(&chain, (self.clock)()).map_err(CertificateError::NotBelieved)?;
-        let key_read = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("its key")?;
-        OrganisationSigner::new(key_read.secret_der(), chain.clone())
-            .map_err(|error| CertificateError::Unusable(error.to_string()))?;
-        let pair = Pair::new(chain, key_read)?;
+        let pair = believed_signing(chain, &key, anchors, (self.clock)())?;
         self.keep(CertificateUse::Signing, &pair, &key).await
     }
 
@@ -308,22 +286,97 @@ impl Certificates {
 }
 
 /// The name under which a key waits for its certificate.
-fn requested(what: CertificateUse) -> String {
+pub fn requested(what: CertificateUse) -> String {
     format!("{}-requested", word(what))
+}
+
+/// The sealed key of a request, as text.
+///
+/// # Errors
+/// If no request was made.
+pub fn requested_key(key: Option<Zeroizing<Vec<u8>>>) -> Result<Zeroizing<String>, CertificateError> {
+    let key = key.ok_or_else(|| {
+        CertificateError::Unusable("it comes without its key, and no request was made for one".to_owned())
+    })?;
+    let text = std::str::from_utf8(&key).context("a sealed key")?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A chain, and its key as PEM if it came along.
+pub type Handed = (Vec<CertificateDer<'static>>, Option<Zeroizing<String>>);
+
+/// Reads a file that was handed in: PEM, or PKCS#12 in base64.
+///
+/// # Errors
+/// If it is neither, or the password is wrong.
+pub fn read_file(
+    content: &Confidential,
+    password: Option<&Confidential>,
+) -> Result<Handed, CertificateError> {
+    let unusable = |error: anyhow::Error| CertificateError::Unusable(format!("{error:#}"));
+    if !content.reveal().contains("-----BEGIN") {
+        let password = password.map_or("", Confidential::reveal);
+        let (chain, key) = pkcs12::read(content.reveal(), password).map_err(unusable)?;
+        return Ok((chain, Some(key)));
+    }
+    let pem = content.reveal().as_bytes();
+    let chain = identity::certificates(pem).map_err(unusable)?;
+    let key = PrivateKeyDer::from_pem_slice(pem).ok();
+    Ok((chain, key.map(|key| Zeroizing::new(identity::pem("PRIVATE KEY", key.secret_der())))))
+}
+
+/// A signing certificate with its key, if others would believe it. What they would not must not take the place of
+/// what they do.
+///
+/// # Errors
+/// If nobody vouches for it, or the key is another.
+pub fn believed_signing(
+    chain: Vec<CertificateDer<'static>>,
+    key: &str,
+    anchors: &TrustAnchors,
+    now: Timestamp,
+) -> Result<Pair, CertificateError> {
+    anchors.verify(&chain, now).map_err(CertificateError::NotBelieved)?;
+    let key_read = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("its key")?;
+    OrganisationSigner::new(key_read.secret_der(), chain.clone())
+        .map_err(|error| CertificateError::Unusable(error.to_string()))?;
+    Ok(Pair::new(chain, key_read)?)
+}
+
+/// Key and chain in one text.
+pub fn as_pem(pair: &Pair, key: &str) -> Zeroizing<String> {
+    let mut pem = Zeroizing::new(String::with_capacity(16 * 1024));
+    pem.push_str(key);
+    for certificate in &pair.chain {
+        pem.push_str(&identity::pem("CERTIFICATE", certificate));
+    }
+    pem
+}
+
+/// Writes a pair down; a request for it has been answered then.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn keep_pem(sealed: &Sealed, what: CertificateUse, pem: &str) -> anyhow::Result<()> {
+    sealed.write(word(what), pem.as_bytes())?;
+    sealed.remove(&requested(what))
 }
 
 /// A new key, as PEM, and a request for it. The authority decides what the certificate says; the names are for a person
 /// there.
-fn new_key(
+///
+/// # Errors
+/// If there is no randomness.
+pub fn new_key(
     organisation: &str,
-    ura: &Ura,
+    common_name: &str,
 ) -> Result<(Zeroizing<String>, rcgen::CertificateSigningRequest), CertificateError> {
     let make = || -> Result<_, rcgen::Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CountryName, "NL");
         params.distinguished_name.push(DnType::OrganizationName, organisation);
-        params.distinguished_name.push(DnType::CommonName, format!("Beeldbox {ura}"));
+        params.distinguished_name.push(DnType::CommonName, common_name);
         let request = params.serialize_request(&key)?;
         Ok((Zeroizing::new(key.serialize_pem()), request))
     };

@@ -61,15 +61,7 @@ impl Keys {
         .with_context(|| format!("no signing certificate at {}", files.signing_certificate.display()))?;
         let signer = OrganisationSigner::new(signing.key.secret_der(), signing.chain.clone())
             .with_context(|| format!("signing certificate {}", files.signing_certificate.display()))?;
-        let mut lists = Vec::new();
-        for file in &settings.revocation_lists {
-            lists.push(
-                CertificateRevocationListDer::from_pem_file(file)
-                    .with_context(|| format!("revocation list {}", file.display()))?,
-            );
-        }
-        let anchors = TrustAnchors::new(&certificates(&settings.trust_anchors)?, &lists)
-            .with_context(|| format!("trust anchors {}", settings.trust_anchors.display()))?;
+        let anchors = anchors(settings)?;
         let portal =
             identity::choose(&sealed, CertificateUse::Portal, &files.tls_certificate, &files.tls_key)?;
         if portal.as_ref().is_some_and(|pair| pair.facts.ura != *signer.ura()) {
@@ -88,6 +80,22 @@ impl Keys {
             sealed,
         })
     }
+}
+
+/// Whom we believe about organisations.
+///
+/// # Errors
+/// If a file is missing or wrong.
+pub fn anchors(settings: &Settings) -> Result<TrustAnchors> {
+    let mut lists = Vec::new();
+    for file in &settings.revocation_lists {
+        lists.push(
+            CertificateRevocationListDer::from_pem_file(file)
+                .with_context(|| format!("revocation list {}", file.display()))?,
+        );
+    }
+    TrustAnchors::new(&certificates(&settings.trust_anchors)?, &lists)
+        .with_context(|| format!("trust anchors {}", settings.trust_anchors.display()))
 }
 
 /// TLS 1.3 with our client certificate if there is one; the portal's authority and no other.

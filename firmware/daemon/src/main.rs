@@ -12,6 +12,7 @@ mod pkcs12;
 mod recipient_keys;
 mod renew;
 mod settings;
+mod setup;
 mod start;
 
 use std::path::PathBuf;

@@ -44,6 +44,7 @@ use crate::dicom_tls;
 use crate::keys::{self, Keys};
 use crate::renew::Renewer;
 use crate::settings::{self, Settings};
+use crate::setup;
 
 /// Longest orderly stop: an instance on its way in may finish; what is not done by then stands in the ledger.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -56,6 +57,9 @@ pub async fn run(settings: Settings) -> Result<()> {
     let clock = system_clock();
     let random: Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
     let started_at = clock();
+    if setup::is_needed(&settings)? {
+        return setup::run(&settings, clock).await;
+    }
     let keys = Keys::load(&settings, started_at)?;
     let stop = CancellationToken::new();
 

@@ -127,6 +127,13 @@ pub fn self_signed(ura: &str, name: &str) -> OrganisationSigner {
     OrganisationSigner::new(&key.serialize_der(), vec![certificate.der().clone()]).expect("a signer")
 }
 
+/// A certificate that nobody vouches for (PEM), with its key.
+pub fn certifies_itself(ura: &str) -> String {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let certificate = signing_params(ura, "Nobody", 2020, 2040).self_signed(&key).expect("a certificate");
+    format!("{}{}", key.serialize_pem(), certificate.pem())
+}
+
 /// A recipient key that nobody else knows.
 pub fn a_recipient_key() -> RecipientIdentity {
     RecipientIdentity::from_seed(&random()).expect("32 bytes")

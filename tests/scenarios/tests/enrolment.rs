@@ -13,6 +13,7 @@ use beeldbox_protocol::admin::{
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::Digest;
 use beeldbox_scenarios::ending::Repeats;
+use beeldbox_scenarios::forged;
 use beeldbox_scenarios::two_hospitals::{At, TwoHospitals, now};
 use jiff::SignedDuration;
 use rustls_pki_types::CertificateDer;
@@ -171,6 +172,44 @@ async fn a_certificate_from_an_authority_that_works_by_hand_is_taken_over() {
     let another = story.a_study(2, 5);
     story.goes_through(&another).await;
     story.ends("noord: delivered 2 | zuid: reported 2", &[&study, &another], Repeats::Never).await;
+}
+
+#[tokio::test]
+async fn a_new_box_gets_its_signing_certificate_and_then_its_place_at_the_portal() {
+    let story = TwoHospitals::start_with_own_portal().await;
+    story.demo.noord.daemon.take_down().await.expect("it can be ended");
+    for file in ["tls-certificate.pem", "tls-key.pem", "signing-certificate.pem", "signing-key.pem"] {
+        std::fs::remove_file(story.folder_of(At::Noord).join("credentials").join(file))
+            .expect("its credential");
+    }
+    story.demo.noord.daemon.bring_up();
+    story
+        .until("the box asks for its certificate", async || {
+            let answer = story.desk(At::Noord).ask_once(Question::Status).await;
+            matches!(answer, Ok(Err(refusal)) if refusal.code == RefusalCode::NotSetUp)
+        })
+        .await;
+    let request = story.beeldboxctl(At::Noord, &["csr"]).await;
+    let file = story.root().join("issued.pem");
+    // Nobody that others believe vouches for the first.
+    std::fs::write(&file, forged::certifies_itself(story.demo.noord.ura)).expect("a certificate");
+    let import = |content: String| Question::ImportCertificate {
+        what: CertificateUse::Signing,
+        content: Confidential::new(content),
+        password: None,
+    };
+    let stranger = std::fs::read_to_string(&file).expect("a certificate");
+    is_refused(&story, import(stranger), RefusalCode::BadValue).await;
+    story.ask(At::Noord, import(story.national_certifies(At::Noord, &request))).await;
+    story
+        .until("the whole box runs", async || story.desk(At::Noord).ask_once(Question::Status).await.is_ok())
+        .await;
+    let ura = story.demo.noord.ura.parse().expect("a URA");
+    let code = story.portal().enrolment_code(ura, story.demo.noord.name).await.expect("a code");
+    story.ask(At::Noord, enrol(&code, authority(&story))).await;
+    let study = story.a_study(1, 5);
+    story.goes_through(&study).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
 
 #[tokio::test]

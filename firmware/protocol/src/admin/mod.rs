@@ -304,6 +304,8 @@ pub enum RefusalCode {
     BadValue,
     /// The portal could not be asked.
     PortalUnreachable,
+    /// The box has no signing certificate yet; only questions about that are answered.
+    NotSetUp,
     /// The portal's authority is not the one that came with the code; the code was not sent.
     WrongFingerprint,
     /// The portal does not accept the code: unknown, used or too old.
