@@ -17,7 +17,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use rustls_pki_types::CertificateDer;
 
-use crate::portal_client::{LineError, PortalClient, PortalError, transport};
+use crate::portal_client::{PortalClient, PortalError};
+use crate::portal_error::{transport, unreachable};
 
 /// The user name beside the code; by the protocol it does not count.
 const USER: &str = "beeldbox";
@@ -71,7 +72,7 @@ pub async fn enrol(
     code: &Confidential,
     fingerprint: &Digest,
 ) -> Result<Vec<CertificateDer<'static>>, EnrolError> {
-    let client = portal.another(tls).map_err(|error| PortalError::Unreachable(LineError::Http(error)))?;
+    let client = portal.another(tls).map_err(unreachable)?;
     let authorities = authorities(&client, portal.base()).await?;
     let authority = authorities.iter().find(|authority| Digest::of(authority) == *fingerprint);
     let authority = authority.ok_or(EnrolError::WrongFingerprint)?;

@@ -52,6 +52,8 @@ pub mod parallel;
 mod partial;
 // The only HTTP client.
 pub mod portal_client;
+// What went wrong at the portal, and who must act.
+mod portal_error;
 // A transfer taken back.
 pub mod recall;
 // From an association to instances in custody.
