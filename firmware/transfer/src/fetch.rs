@@ -21,7 +21,7 @@ use beeldbox_protocol::ident::Digest;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 use crate::inbound::InboundEvent;
 use crate::line::Traveller;
@@ -272,7 +272,7 @@ async fn fetch_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result
                     (begun, pauses) = (now_begun, PART_PAUSES.iter());
                 }
                 let Some(pause) = pauses.next() else { return Err(error.into()) };
-                debug!(transfer = %traveller.transfer, error = %chain(&error), "a part is taken up where it broke");
+                info!(transfer = %traveller.transfer, error = %chain(&error), "the line broke: a part is taken up again");
                 tokio::time::sleep(*pause).await;
             }
         }

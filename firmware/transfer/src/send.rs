@@ -28,7 +28,7 @@ use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 use crate::address::{AddressError, endpoint_of, look_up};
 use crate::line::Traveller;
@@ -380,7 +380,7 @@ async fn send_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result<
                 }
                 let PortalError::Unreachable(_) = error else { return Err(error.into()) };
                 let Some(pause) = pauses.next() else { return Err(error.into()) };
-                debug!(transfer = %traveller.transfer, error = %chain(&error), "a part is sent again");
+                info!(transfer = %traveller.transfer, error = %chain(&error), "the line broke: a part is sent again");
                 tokio::time::sleep(*pause).await;
             }
         }
