@@ -4,14 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use beeldbox_protocol::admin::CertificateUse;
 use beeldbox_protocol::envelope::jws::OrganisationSigner;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::recipient::RecipientIdentity;
 use beeldbox_protocol::envelope::trust::TrustAnchors;
 use jiff::Timestamp;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use zeroize::Zeroizing;
 
+use crate::identity::{self, Pair, Sealed};
+use crate::recipient_keys;
 use crate::settings::Settings;
 
 /// Everything the box knows that others must not, and whom it believes.
@@ -20,14 +24,20 @@ pub struct Keys {
     pub storage: StorageKey,
     /// Signs for the organisation.
     pub signer: OrganisationSigner,
+    /// The certificate that it signs with.
+    pub signing: Pair,
     /// Opens letters.
     pub identity: RecipientIdentity,
+    /// Open letters to keys that were replaced.
+    pub previous_identities: Vec<RecipientIdentity>,
     /// Whom we believe.
     pub anchors: TrustAnchors,
-    /// TLS towards the portal.
-    pub tls: rustls::ClientConfig,
-    /// The earliest end of an own certificate.
-    pub valid_until: Timestamp,
+    /// Shown to the portal; nothing before the box is enrolled.
+    pub portal: Option<Pair>,
+    /// Who may vouch for the portal.
+    pub portal_roots: Arc<rustls::RootCertStore>,
+    /// What changes while the box runs.
+    pub sealed: Sealed,
 }
 
 impl Keys {
@@ -35,74 +45,98 @@ impl Keys {
     ///
     /// # Errors
     /// The first one that is missing or wrong, by file.
-    pub fn load(settings: &Settings) -> Result<Keys> {
+    pub fn load(settings: &Settings, now: Timestamp) -> Result<Keys> {
         let files = &settings.credentials;
-        let storage = StorageKey::from_bytes(secret(&files.storage_key)?);
-        let identity = RecipientIdentity::from_seed(&secret(&files.recipient_key)?)
+        let storage = StorageKey::from_bytes(*secret(&files.storage_key)?);
+        let sealed = Sealed::new(&settings.state_dir, storage.clone());
+        let recipient = secret(&files.recipient_key)?;
+        let (identity, previous_identities) = recipient_keys::load(&sealed, &recipient, now)
             .with_context(|| format!("recipient key {}", files.recipient_key.display()))?;
-        let signing_chain = certificates(&files.signing_certificate)?;
-        let signing_key = PrivatePkcs8KeyDer::from_pem_file(&files.signing_key)
-            .with_context(|| format!("signing key {}", files.signing_key.display()))?;
-        let signer = OrganisationSigner::new(signing_key.secret_pkcs8_der(), signing_chain)
+        let signing = identity::choose(
+            &sealed,
+            CertificateUse::Signing,
+            &files.signing_certificate,
+            &files.signing_key,
+        )?
+        .with_context(|| format!("no signing certificate at {}", files.signing_certificate.display()))?;
+        let signer = OrganisationSigner::new(signing.key.secret_der(), signing.chain.clone())
             .with_context(|| format!("signing certificate {}", files.signing_certificate.display()))?;
-        let mut lists = Vec::new();
-        for file in &settings.revocation_lists {
-            lists.push(
-                CertificateRevocationListDer::from_pem_file(file)
-                    .with_context(|| format!("revocation list {}", file.display()))?,
-            );
-        }
-        let anchors = TrustAnchors::new(&certificates(&settings.trust_anchors)?, &lists)
-            .with_context(|| format!("trust anchors {}", settings.trust_anchors.display()))?;
-        let tls_chain = certificates(&files.tls_certificate)?;
-        let leaf = tls_chain.first().context("no TLS certificate")?;
-        let facts = beeldbox_protocol::envelope::trust::certificate_facts(leaf)
-            .with_context(|| format!("TLS certificate {}", files.tls_certificate.display()))?;
-        if facts.ura != *signer.ura() {
+        let anchors = anchors(settings)?;
+        let portal =
+            identity::choose(&sealed, CertificateUse::Portal, &files.tls_certificate, &files.tls_key)?;
+        if portal.as_ref().is_some_and(|pair| pair.facts.ura != *signer.ura()) {
             bail!("TLS certificate and signing certificate name different organisations");
         }
-        let valid_until = signer.not_after().min(facts.not_after);
-        let tls_key = PrivateKeyDer::from_pem_file(&files.tls_key)
-            .with_context(|| format!("TLS key {}", files.tls_key.display()))?;
-        let tls = portal_tls(&settings.portal_authority, tls_chain, tls_key)?;
-        Ok(Keys { storage, signer, identity, anchors, tls, valid_until })
+        let portal_roots = Arc::new(roots(&settings.portal_authority)?);
+        Ok(Keys {
+            storage,
+            signer,
+            signing,
+            identity,
+            previous_identities,
+            anchors,
+            portal,
+            portal_roots,
+            sealed,
+        })
     }
 }
 
-/// TLS 1.3 with our client certificate; the portal's authority and no other.
-fn portal_tls(
-    authority: &Path,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<rustls::ClientConfig> {
+/// Whom we believe about organisations.
+///
+/// # Errors
+/// If a file is missing or wrong.
+pub fn anchors(settings: &Settings) -> Result<TrustAnchors> {
+    let mut lists = Vec::new();
+    for file in &settings.revocation_lists {
+        lists.push(
+            CertificateRevocationListDer::from_pem_file(file)
+                .with_context(|| format!("revocation list {}", file.display()))?,
+        );
+    }
+    TrustAnchors::new(&certificates(&settings.trust_anchors)?, &lists)
+        .with_context(|| format!("trust anchors {}", settings.trust_anchors.display()))
+}
+
+/// TLS 1.3 with our client certificate if there is one; the portal's authority and no other.
+///
+/// # Errors
+/// If key and certificate do not belong together.
+pub fn portal_tls(roots: &Arc<rustls::RootCertStore>, pair: Option<&Pair>) -> Result<rustls::ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .context("TLS 1.3")?
+        .with_root_certificates(Arc::clone(roots));
+    match pair {
+        Some(pair) => builder
+            .with_client_auth_cert(pair.chain.clone(), pair.key.clone_key())
+            .context("TLS key and certificate do not belong together"),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn roots(authority: &Path) -> Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
     for root in certificates(authority)? {
         roots.add(root).with_context(|| format!("portal authority {}", authority.display()))?;
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .context("TLS 1.3")?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .context("TLS key and certificate do not belong together")
+    Ok(roots)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file)
-        .with_context(|| format!("certificates {}", file.display()))?
-        .collect();
-    let chain = chain.with_context(|| format!("certificates {}", file.display()))?;
-    if chain.is_empty() {
-        bail!("{}: holds no certificate", file.display());
-    }
-    Ok(chain)
+    let read = || identity::certificates(&std::fs::read(file)?);
+    read().with_context(|| format!("certificates {}", file.display()))
 }
 
-fn secret(file: &Path) -> Result<[u8; 32]> {
-    let bytes = std::fs::read(file).with_context(|| format!("key {}", file.display()))?;
+/// A key of 32 bytes.
+///
+/// # Errors
+/// If the file cannot be read or is no such key.
+pub fn secret(file: &Path) -> Result<Zeroizing<[u8; 32]>> {
+    let bytes = Zeroizing::new(std::fs::read(file).with_context(|| format!("key {}", file.display()))?);
     match <[u8; 32]>::try_from(bytes.as_slice()) {
-        Ok(secret) => Ok(secret),
+        Ok(secret) => Ok(Zeroizing::new(secret)),
         Err(_) => bail!("{}: a key has 32 bytes, this file has {}", file.display(), bytes.len()),
     }
 }

@@ -4,9 +4,15 @@
 //! again into recovery; 2 wrong arguments or settings.
 
 mod admin;
+mod certificates;
 mod dicom_tls;
+mod identity;
 mod keys;
+mod pkcs12;
+mod recipient_keys;
+mod renew;
 mod settings;
+mod setup;
 mod start;
 
 use std::path::PathBuf;

@@ -17,12 +17,13 @@ use beeldbox_custody::{Custody, CustodyError, OpenOptions, RecoveryReport};
 use beeldbox_dicom::{Listeners, NodePolicy};
 use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
+use beeldbox_transfer::connection::{Proxy, ProxyAccount};
 use beeldbox_transfer::deliver::Deliverer;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
 use beeldbox_transfer::fetch::Fetcher;
 use beeldbox_transfer::news::News;
-use beeldbox_transfer::portal_client::PortalClient;
+use beeldbox_transfer::portal_client::{PortalClient, Way};
 use beeldbox_transfer::receive::CustodyIntake;
 use beeldbox_transfer::reconcile::Unattended;
 use beeldbox_transfer::report::Reporter;
@@ -38,9 +39,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Desk};
+use crate::certificates::Certificates;
 use crate::dicom_tls;
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
+use crate::renew::Renewer;
 use crate::settings::{self, Settings};
+use crate::setup;
 
 /// Longest orderly stop: an instance on its way in may finish; what is not done by then stands in the ledger.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -53,7 +57,10 @@ pub async fn run(settings: Settings) -> Result<()> {
     let clock = system_clock();
     let random: Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
     let started_at = clock();
-    let keys = Keys::load(&settings)?;
+    if setup::is_needed(&settings)? {
+        return setup::run(&settings, clock).await;
+    }
+    let keys = Keys::load(&settings, started_at)?;
     let stop = CancellationToken::new();
 
     let (custody, recovery) = open_custody(&settings, keys.storage.clone(), started_at).await?;
@@ -61,14 +68,26 @@ pub async fn run(settings: Settings) -> Result<()> {
     let directory = DirectoryCopy::default();
     directory.load(&custody, None).await.context("the stored directory")?;
     let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));
-    let portal =
-        PortalClient::new(&settings.portal_url, keys.tls.clone(), user_agent).context("portal client")?;
-    let certificates_valid_until = keys.valid_until;
+    let tls = keys::portal_tls(&keys.portal_roots, keys.portal.as_ref())?;
+    let way = way_to_portal(&settings, &clock)?;
+    let portal = PortalClient::by(&settings.portal_url, tls, user_agent, way).context("portal client")?;
+    if keys.portal.is_none() {
+        warn!("this box has no certificate for the portal yet: enrol it with `beeldboxctl enrol`");
+    }
+    let certificates = Arc::new(Certificates::new(
+        keys.sealed,
+        keys.portal_roots,
+        portal.clone(),
+        Arc::clone(&clock),
+        &keys.signing,
+        keys.portal.as_ref(),
+    ));
     let road = Road::new(RoadParts {
         custody: custody.clone(),
         portal,
         signer: keys.signer,
         identity: keys.identity,
+        previous_identities: keys.previous_identities,
         anchors: keys.anchors,
         clock: Arc::clone(&clock),
         random,
@@ -81,12 +100,13 @@ pub async fn run(settings: Settings) -> Result<()> {
     });
 
     let mut workers = start_workers(&road, &stop);
+    workers.push(worker::spawn(Renewer::new(Arc::clone(&certificates)), stop.clone()));
     let (listeners, dicom_address) = open_dicom_ports(&settings).await?;
     let intake = Arc::new(CustodyIntake::new(road.clone()));
     let dicom_stop = stop.clone().cancelled_owned();
     let node =
         tokio::spawn(beeldbox_dicom::listen(listeners, Arc::new(node_policy(&settings)), intake, dicom_stop));
-    let desk = Desk::new(road, &settings, dicom_address, recovery, started_at, certificates_valid_until);
+    let desk = Desk::new(road, &settings, dicom_address, recovery, started_at, certificates);
     let socket = admin::bind(&settings.admin_socket)
         .with_context(|| format!("cannot listen on {}", settings.admin_socket.display()))?;
     workers.push(tokio::spawn(admin::serve(socket, Arc::new(desk), stop.clone())));
@@ -119,6 +139,30 @@ pub async fn run(settings: Settings) -> Result<()> {
         Some(why) => bail!("storage is in doubt ({why}); start again to recover"),
         None => Ok(()),
     }
+}
+
+/// Proxy and bandwidth, as the hospital prescribes them.
+fn way_to_portal(settings: &Settings, clock: &Clock) -> Result<Way> {
+    let proxy = match &settings.portal_proxy {
+        Some(url) => {
+            Some(Proxy { url: url.clone(), account: proxy_account(&settings.credentials.proxy_account)? })
+        }
+        None => None,
+    };
+    Ok(Way { proxy, schedule: Some((settings.bandwidth.clone(), Arc::clone(clock))) })
+}
+
+/// Name and password for the proxy, `name:password` in a file; nothing if there is no such file.
+fn proxy_account(file: &Path) -> Result<Option<ProxyAccount>> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("proxy account {}", file.display()))?;
+    let (user, password) = text
+        .trim_end()
+        .split_once(':')
+        .with_context(|| format!("{}: must be name:password", file.display()))?;
+    Ok(Some(ProxyAccount { user: user.to_owned(), password: password.to_owned() }))
 }
 
 async fn open_custody(

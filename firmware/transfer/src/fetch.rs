@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   Announced ─► letter ─► opened, sender verified ─► what it lists is written down: Fetching
-//!   Fetching  ─► missing parts, four at a time ─► every frame authenticated ─► Opened, receipt 1 queued
+//!   Fetching  ─► missing parts, several at a time ─► every frame authenticated ─► Opened, receipt 1 queued
 //! ```
 //!
 //! The letter comes first because it says which parts there are and under which key they open; nothing the portal says
-//! about them is believed. A part that is on disk is never fetched again.
+//! about them is believed. A part that is on disk is never fetched again, and of a part in which the line broke only
+//! the rest. Several transfers are under way at once ([`crate::several`]) and share one line ([`crate::line`]).
 
 use beeldbox_custody::{
     AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, PartRow, ReadError,
@@ -20,22 +21,22 @@ use beeldbox_protocol::ident::Digest;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::inbound::InboundEvent;
+use crate::line::Traveller;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
 use crate::road::{Road, SigningCertificateExpired, StepError};
-use crate::send::chain;
+use crate::send::{PART_PAUSES, PARTS_IN_HAND, chain};
+use crate::several::Several;
 use crate::worker::{Worked, Worker, due_now, until_due};
-
-/// Parts under way at once; as for sending.
-const PARALLEL_PARTS: usize = 4;
 
 /// Fetches what is due.
 pub struct Fetcher {
     road: Road,
     changes: watch::Receiver<u64>,
+    under_way: Several,
 }
 
 /// Why a unit of fetching did not succeed.
@@ -69,43 +70,72 @@ impl Fetcher {
     /// For this road.
     pub fn new(road: Road) -> Self {
         let changes = road.custody.work();
-        Fetcher { road, changes }
+        Fetcher { road, changes, under_way: Several::default() }
     }
+}
 
-    async fn handle(&self, row: &TransferRow, result: Result<(), FetchError>) {
-        let Err(failure) = result else { return };
-        let disposition = match &failure {
-            FetchError::Stopping => return,
-            FetchError::Portal(portal) => portal.disposition(),
-            FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
-                Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)
-            }
-            // The same packs are here for an earlier transfer; this one waits until that one is erased.
-            FetchError::Step(StepError::Custody(CustodyError::PackAlreadyHere)) => {
-                Disposition::Retry(beeldbox_custody::WaitReason::Technician, None)
-            }
-            FetchError::Step(StepError::Custody(CustodyError::PartDiffers)) => {
-                Disposition::Hold(HoldReason::DigestMismatch)
-            }
-            FetchError::Step(StepError::Custody(CustodyError::NotConsistent { .. })) => {
-                Disposition::Hold(HoldReason::LetterUnreadable)
-            }
-            FetchError::Step(step) => return self.road.step_failed(row, step).await,
-            FetchError::Letter(LetterError::Expired) => return self.expire(row).await,
-            FetchError::Letter(letter) => Disposition::Hold(hold_reason(letter)),
-            FetchError::Read(_) | FetchError::Differs => Disposition::Hold(HoldReason::DigestMismatch),
-            FetchError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
-            FetchError::Incomplete => Disposition::Hold(HoldReason::LetterUnreadable),
-        };
-        warn!(transfer = %row.id, error = %chain(&failure), "fetching did not succeed");
-        self.road.wait_or_hold(row, disposition).await;
+/// Whether this worker has something to do for a transfer in this state.
+fn is_ours(state: &State) -> bool {
+    match state {
+        State::Inbound(InboundState::Announced | InboundState::Fetching { .. }) => true,
+        State::Inbound(
+            InboundState::Opened { .. }
+            | InboundState::Reconciled { .. }
+            | InboundState::Delivering { .. }
+            | InboundState::Delivered { .. }
+            | InboundState::Reported { .. }
+            | InboundState::Erased { .. }
+            | InboundState::Held { .. }
+            | InboundState::Recalled { .. }
+            | InboundState::Declined { .. }
+            | InboundState::Expired { .. }
+            | InboundState::Failed { .. },
+        )
+        | State::Outbound(_) => false,
     }
+}
 
-    async fn expire(&self, row: &TransferRow) {
-        let step = self.road.step_inbound(row, InboundEvent::Expired, Changes::default(), Vec::new()).await;
-        if let Err(error) = step {
-            self.road.step_failed(row, &error).await;
+/// One unit: the letter opened, or everything fetched and authenticated. A failure becomes a state.
+async fn fetch_on(road: Road, row: TransferRow) {
+    let has_letter = matches!(row.state, State::Inbound(InboundState::Fetching { .. }));
+    let result = if has_letter { fetch_parts(&road, &row).await } else { fetch_letter(&road, &row).await };
+    if let Err(failure) = result {
+        give_back(&road, &row, failure).await;
+    }
+}
+
+async fn give_back(road: &Road, row: &TransferRow, failure: FetchError) {
+    let disposition = match &failure {
+        FetchError::Stopping => return,
+        FetchError::Portal(portal) => portal.disposition(),
+        FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
+            Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)
         }
+        // The same packs are here for an earlier transfer; this one waits until that one is erased.
+        FetchError::Step(StepError::Custody(CustodyError::PackAlreadyHere)) => {
+            Disposition::Retry(beeldbox_custody::WaitReason::Technician, None)
+        }
+        FetchError::Step(StepError::Custody(CustodyError::PartDiffers)) => {
+            Disposition::Hold(HoldReason::DigestMismatch)
+        }
+        FetchError::Step(StepError::Custody(CustodyError::NotConsistent { .. })) => {
+            Disposition::Hold(HoldReason::LetterUnreadable)
+        }
+        FetchError::Step(step) => return road.step_failed(row, step).await,
+        FetchError::Letter(LetterError::Expired) => return expire(road, row).await,
+        FetchError::Letter(letter) => Disposition::Hold(hold_reason(letter)),
+        FetchError::Read(_) | FetchError::Differs => Disposition::Hold(HoldReason::DigestMismatch),
+        FetchError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
+        FetchError::Incomplete => Disposition::Hold(HoldReason::LetterUnreadable),
+    };
+    warn!(transfer = %row.id, error = %chain(&failure), "fetching did not succeed");
+    road.wait_or_hold(row, disposition).await;
+}
+
+async fn expire(road: &Road, row: &TransferRow) {
+    let step = road.step_inbound(row, InboundEvent::Expired, Changes::default(), Vec::new()).await;
+    if let Err(error) = step {
+        road.step_failed(row, &error).await;
     }
 }
 
@@ -129,32 +159,24 @@ impl Worker for Fetcher {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = due_now(&self.road.custody, &self.road.clock).await;
-        for row in &due {
-            let State::Inbound(state) = &row.state else { continue };
-            let result = match state {
-                InboundState::Announced => fetch_letter(&self.road, row).await,
-                InboundState::Fetching { .. } => fetch_parts(&self.road, row).await,
-                InboundState::Opened { .. }
-                | InboundState::Reconciled { .. }
-                | InboundState::Delivering { .. }
-                | InboundState::Delivered { .. }
-                | InboundState::Reported { .. }
-                | InboundState::Erased { .. }
-                | InboundState::Held { .. }
-                | InboundState::Recalled { .. }
-                | InboundState::Declined { .. }
-                | InboundState::Expired { .. }
-                | InboundState::Failed { .. } => continue,
-            };
-            self.handle(row, result).await;
-            return Worked::More;
+        self.road.portal.forget_old_partials();
+        for row in due_now(&self.road.custody, &self.road.clock).await {
+            if is_ours(&row.state) && self.under_way.can_start(&row) {
+                self.under_way.start(row.id, fetch_on(self.road.clone(), row));
+            }
         }
         Worked::Idle
     }
 
     async fn wait(&mut self) {
-        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+        tokio::select! {
+            () = until_due(&self.road.custody, &self.road.clock, &mut self.changes) => {}
+            () = self.under_way.one_ends() => {}
+        }
+    }
+
+    async fn finish(&mut self) {
+        self.under_way.all_end().await;
     }
 }
 
@@ -206,15 +228,12 @@ async fn fetch_parts(road: &Road, row: &TransferRow) -> Result<(), FetchError> {
     let mut done = all - missing.len().min(all);
     let mut row = row.clone();
     progress(road, &mut row, done).await?;
-    let transfer = row.id;
+    let traveller = Traveller { transfer: row.id, urgent: row.urgent };
     let downloads = missing.into_iter().map(|part: PartRow| {
         let road = road.clone();
-        async move {
-            let bytes = road.portal.part(&transfer, &part.digest, part.len).await?;
-            road.custody.write_part(part.pack, part.index, bytes, road.now()).await.map_err(FetchError::from)
-        }
+        async move { fetch_part(&road, traveller, &part).await }
     });
-    let mut downloads = stream::iter(downloads).buffer_unordered(PARALLEL_PARTS);
+    let mut downloads = stream::iter(downloads).buffer_unordered(PARTS_IN_HAND);
     while let Some(result) = downloads.next().await {
         result?;
         done += 1;
@@ -225,6 +244,39 @@ async fn fetch_parts(road: &Road, row: &TransferRow) -> Result<(), FetchError> {
     }
     drop(downloads);
     authenticate(road, &row, collection).await
+}
+
+/// Fetches one part and writes it down. A line that breaks is tried again a few times where it broke; an attempt that
+/// brought something does not count.
+async fn fetch_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result<(), FetchError> {
+    let mut pauses = PART_PAUSES.iter();
+    let mut begun = 0;
+    loop {
+        let slot = road.portal.line_down().slot(traveller).await;
+        if road.stop.is_cancelled() {
+            return Err(FetchError::Stopping);
+        }
+        match road.portal.part(traveller, &part.digest, part.len).await {
+            Ok(bytes) => {
+                road.custody.write_part(part.pack, part.index, bytes, road.now()).await?;
+                slot.done(part.len);
+                return Ok(());
+            }
+            Err(error) => {
+                if error.is_trouble() {
+                    slot.trouble();
+                }
+                let PortalError::Unreachable(_) = error else { return Err(error.into()) };
+                let now_begun = road.portal.begun(traveller.transfer, part.digest);
+                if now_begun > begun {
+                    (begun, pauses) = (now_begun, PART_PAUSES.iter());
+                }
+                let Some(pause) = pauses.next() else { return Err(error.into()) };
+                info!(transfer = %traveller.transfer, error = %chain(&error), "the line broke: a part is taken up again");
+                tokio::time::sleep(*pause).await;
+            }
+        }
+    }
 }
 
 async fn progress(road: &Road, row: &mut TransferRow, done: usize) -> Result<(), FetchError> {

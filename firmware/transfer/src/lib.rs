@@ -14,12 +14,16 @@
 pub mod address;
 // AE titles that stand for an addressee.
 pub mod alias;
+// How much of the hospital's line may be taken, and when.
+pub mod bandwidth;
 // When a study is complete.
 pub mod close;
 // What peers ask us to answer for.
 pub mod commitment;
 // From the ledger's words to the codes that others know.
 pub mod codes;
+// Mutual TLS, proxy, a certificate that changes.
+pub mod connection;
 // Instances to the PACS.
 pub mod deliver;
 // The copy of the national directory.
@@ -28,18 +32,28 @@ pub mod directory;
 pub mod effect;
 // Keys, then bytes.
 pub mod erase;
+// A certificate for a one-time code, and the next one in time.
+pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
 // The inbound machine.
 pub mod inbound;
+// Whose part goes next.
+pub mod line;
 // What the portal tells: receipts, refusals, and transfers for us.
 pub mod news;
 // The letter opened, every frame authenticated.
 pub mod open;
 // The outbound machine.
 pub mod outbound;
+// How many parts travel at once.
+pub mod parallel;
+// Parts of which some bytes have come.
+mod partial;
 // The only HTTP client.
 pub mod portal_client;
+// What went wrong at the portal, and who must act.
+mod portal_error;
 // A transfer taken back.
 pub mod recall;
 // From an association to instances in custody.
@@ -54,6 +68,10 @@ pub mod road;
 pub mod send;
 // Parts that go up while the study still comes in.
 pub mod send_ahead;
+// Several transfers at once.
+mod several;
+// The body of an upload.
+mod upload;
 // The shape that all workers share.
 pub mod worker;
 

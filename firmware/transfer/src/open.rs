@@ -18,7 +18,16 @@ pub fn open_letter(
     transfer: &TransferId,
     sealed: &[u8],
 ) -> Result<(Letter, SenderVerified), LetterError> {
-    letter::open(sealed, transfer, &road.identity, road.signer.ura(), &road.anchors, road.now())
+    let with = |key| letter::open(sealed, transfer, key, road.signer.ura(), &road.anchors, road.now());
+    let mut opened = with(&road.identity);
+    for previous in &road.previous_identities {
+        // Any other refusal is about this letter, whichever key it is for.
+        if !matches!(opened, Err(LetterError::NotForOurKey)) {
+            break;
+        }
+        opened = with(previous);
+    }
+    opened
 }
 
 /// What the ledger writes down of a letter.

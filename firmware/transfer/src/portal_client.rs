@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use beeldbox_custody::{HoldReason, WaitReason};
 use beeldbox_protocol::envelope::letter::PART_LEN;
 use beeldbox_protocol::ident::{Digest, TransferId};
 use beeldbox_protocol::portal::fhir::{Bundle, CodeableConcept, Endpoint, Task};
@@ -20,93 +19,43 @@ use beeldbox_protocol::portal::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH, RANGE, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH, RANGE, RETRY_AFTER,
+};
+use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest silence inside an answer. Longer than the poll's own wait.
-const READ_TIMEOUT: Duration = Duration::from_secs(POLL_WAIT_SECS + 15);
+use crate::bandwidth::Schedule;
+use crate::connection::{Connection, Proxy};
+use crate::line::{Line, Lines, Traveller};
+use crate::partial::Partials;
+pub use crate::portal_error::{Disposition, LineError, PortalError};
+use crate::portal_error::{transport, unreachable};
+use crate::{Clock, upload};
 
 /// Largest answer in JSON that is read: a page of 200 Tasks, each with the parts of a large study.
 const MAX_JSON_LEN: usize = 64 * 1024 * 1024;
 
-/// How often a broken download is taken up again at the byte where it broke, before the queue takes over.
-const DOWNLOAD_RESUMES: u32 = 4;
+/// Longest pause that the portal can ask for. A mistake there must not stop a hospital for years.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(6 * 3600);
 
-/// What went wrong at the portal, sorted by who must act.
-#[derive(Debug, thiserror::Error)]
-pub enum PortalError {
-    /// No answer: the network, the portal, or the line between.
-    #[error("the portal does not answer")]
-    Unreachable(#[source] reqwest::Error),
-    /// The portal asks for patience.
-    #[error("the portal asks to come back later")]
-    Busy {
-        /// After this long, if it said so.
-        retry_after: Option<Duration>,
-    },
-    /// The portal's certificate is not believed here, or ours is not believed there.
-    #[error("the TLS certificates of this box and the portal do not fit together: {0}")]
-    Certificate(String),
-    /// The portal does not let us do this.
-    #[error("the portal refuses this box (HTTP {0})")]
-    RefusedUs(u16),
-    /// It is not there, or not for us.
-    #[error("the portal does not know it")]
-    NotFound,
-    /// What we would make is there already (a precondition failed).
-    #[error("it is at the portal already")]
-    AlreadyThere,
-    /// Somebody moved first, or it is too late for this.
-    #[error("the transfer changed at the portal meanwhile")]
-    Conflict,
-    /// The commit came too early: these parts are missing, or (with none) the letter.
-    #[error("the portal misses {} parts or the letter", .0.len())]
-    MissingParts(Vec<Digest>),
-    /// Bytes that came are not those that were named.
-    #[error("the portal gave other bytes than were asked for")]
-    DigestMismatch,
-    /// The answer makes no sense to this version.
-    #[error("the portal's answer cannot be understood: {0}")]
-    NotUnderstood(&'static str),
+/// How the portal is reached.
+#[derive(Clone, Default)]
+pub struct Way {
+    /// The hospital's proxy, if it has one.
+    pub proxy: Option<Proxy>,
+    /// Bandwidth by hour of the week, with the clock that it goes by; without, as fast as it goes.
+    pub schedule: Option<(Schedule, Clock)>,
 }
 
-/// What the queue should do about a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Disposition {
-    /// Wait: it may get better by itself.
-    Retry(WaitReason, Option<Duration>),
-    /// A person must look.
-    Hold(HoldReason),
-}
-
-impl PortalError {
-    /// What the queue should do about it.
-    pub fn disposition(&self) -> Disposition {
-        match self {
-            PortalError::Unreachable(_) => Disposition::Retry(WaitReason::PortalUnreachable, None),
-            PortalError::Busy { retry_after } => Disposition::Retry(WaitReason::PortalBusy, *retry_after),
-            PortalError::Conflict | PortalError::AlreadyThere | PortalError::MissingParts(_) => {
-                Disposition::Retry(WaitReason::PortalBusy, None)
-            }
-            PortalError::NotUnderstood(_) | PortalError::NotFound => {
-                Disposition::Retry(WaitReason::PortalBusy, None)
-            }
-            PortalError::Certificate(_) => Disposition::Hold(HoldReason::CertificateExpired),
-            PortalError::RefusedUs(_) => Disposition::Hold(HoldReason::PortalRefusedUs),
-            PortalError::DigestMismatch => Disposition::Hold(HoldReason::DigestMismatch),
-        }
-    }
-}
-
-/// A client of the portal. Cheap to clone; connections are shared.
+/// A client of the portal. Cheap to clone; connections and bandwidth are shared.
 #[derive(Clone)]
 pub struct PortalClient {
-    http: reqwest::Client,
+    connection: Arc<Connection>,
+    lines: Arc<Lines>,
+    partials: Arc<Partials>,
     base: Arc<str>,
 }
 
@@ -116,26 +65,74 @@ impl PortalClient {
     /// # Errors
     /// If the address is not an `https` one, or the TLS settings cannot be used.
     pub fn new(base: &str, tls: rustls::ClientConfig, user_agent: &str) -> Result<Self, PortalError> {
+        PortalClient::by(base, tls, user_agent, Way::default())
+    }
+
+    /// The same, by a way that the hospital prescribes.
+    ///
+    /// # Errors
+    /// As [`PortalClient::new`], or if the proxy cannot be used.
+    pub fn by(
+        base: &str,
+        tls: rustls::ClientConfig,
+        user_agent: &str,
+        way: Way,
+    ) -> Result<Self, PortalError> {
         if !base.starts_with("https://") {
             return Err(PortalError::NotUnderstood("its address does not begin with https://"));
         }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(user_agent)
-            .no_proxy()
-            .https_only(true)
-            .build()
-            .map_err(PortalError::Unreachable)?;
-        Ok(PortalClient { http, base: base.trim_end_matches('/').into() })
+        let connection = Connection::new(tls, user_agent, way.proxy).map_err(unreachable)?;
+        let (schedule, clock) =
+            way.schedule.unwrap_or_else(|| (Schedule::default(), Arc::new(|| Timestamp::UNIX_EPOCH)));
+        Ok(PortalClient {
+            connection: Arc::new(connection),
+            lines: Arc::new(Lines::new(schedule, clock)),
+            partials: Arc::default(),
+            base: base.trim_end_matches('/').into(),
+        })
+    }
+
+    /// From now on this certificate is shown to the portal. What is under way goes on with the old one.
+    ///
+    /// # Errors
+    /// If the TLS settings cannot be used; the old ones stay then.
+    pub fn change_tls(&self, tls: &rustls::ClientConfig) -> Result<(), PortalError> {
+        self.connection.change_tls(tls).map_err(unreachable)
     }
 
     /// The portal's address.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The line to the portal, shared by all that travels.
+    pub(crate) fn line_up(&self) -> &Arc<Line> {
+        &self.lines.up
+    }
+
+    /// The line from the portal.
+    pub(crate) fn line_down(&self) -> &Arc<Line> {
+        &self.lines.down
+    }
+
+    /// Bytes of a broken download that wait for the rest.
+    pub(crate) fn begun(&self, transfer: TransferId, digest: Digest) -> usize {
+        self.partials.begun(transfer, digest)
+    }
+
+    /// Gives up broken downloads that nobody took up again.
+    pub(crate) fn forget_old_partials(&self) {
+        self.partials.forget_old(Instant::now());
+    }
+
+    /// A client that goes the same way with other TLS settings, for enrolment.
+    pub(crate) fn another(&self, tls: &rustls::ClientConfig) -> Result<Client, reqwest::Error> {
+        self.connection.another(tls)
+    }
+
+    /// The client with our certificate, for enrolment.
+    pub(crate) fn questions(&self) -> Client {
+        self.connection.questions()
     }
 
     /// Makes the draft of a transfer. One that exists already is success.
@@ -188,7 +185,7 @@ impl PortalClient {
         read_json::<PartList>(send(request).await?).await.map(|list| list.parts)
     }
 
-    /// Sends one part. One that is there already is success.
+    /// Sends one part, as fast as the bandwidth allows. One that is there already is success.
     ///
     /// # Errors
     /// As the portal answers.
@@ -197,40 +194,79 @@ impl PortalClient {
         transfer: &TransferId,
         digest: &Digest,
         bytes: Bytes,
+        urgent: bool,
     ) -> Result<(), PortalError> {
-        self.put_bytes(&part_path(transfer, digest), digest, bytes).await
+        self.put_bytes(&part_path(transfer, digest), digest, bytes, urgent).await
     }
 
     /// Sends the letter. The same letter again is success.
     ///
     /// # Errors
     /// As the portal answers.
-    pub async fn put_letter(&self, transfer: &TransferId, letter: Bytes) -> Result<(), PortalError> {
+    pub async fn put_letter(
+        &self,
+        transfer: &TransferId,
+        letter: Bytes,
+        urgent: bool,
+    ) -> Result<(), PortalError> {
         let digest = Digest::of(&letter);
-        self.put_bytes(&letter_path(transfer), &digest, letter).await
+        self.put_bytes(&letter_path(transfer), &digest, letter, urgent).await
     }
 
-    async fn put_bytes(&self, path: &str, digest: &Digest, bytes: Bytes) -> Result<(), PortalError> {
+    async fn put_bytes(
+        &self,
+        path: &str,
+        digest: &Digest,
+        bytes: Bytes,
+        urgent: bool,
+    ) -> Result<(), PortalError> {
+        let len = bytes.len();
+        let (body, progress) = upload::body(bytes, Arc::clone(&self.lines.up), urgent);
         let request = self
-            .request(Method::PUT, path)
+            .connection
+            .uploads()
+            .put(format!("{}{path}", self.base))
             .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, len)
             .header("content-digest", content_digest(digest))
             .header(IF_NONE_MATCH, "*")
-            .body(bytes);
-        match send(request).await {
+            .body(Body::wrap_stream(body));
+        let answer = tokio::select! {
+            answer = send(request) => answer,
+            () = progress.stands_still() => Err(PortalError::Unreachable(LineError::StandsStill)),
+        };
+        match answer {
             Ok(_) | Err(PortalError::AlreadyThere) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Fetches one part, taking a broken download up where it broke. The bytes have the digest asked for.
+    /// Fetches one part. If the line breaks, what came is kept for a while, and the next call asks for the rest. The
+    /// bytes have the digest asked for.
     ///
     /// # Errors
     /// [`PortalError::DigestMismatch`] if they have not; otherwise as the portal answers.
-    pub async fn part(&self, transfer: &TransferId, digest: &Digest, len: u64) -> Result<Bytes, PortalError> {
-        let bytes = self.download(&part_path(transfer, digest), len, len).await?;
+    pub async fn part(&self, traveller: Traveller, digest: &Digest, len: u64) -> Result<Bytes, PortalError> {
+        let path = part_path(&traveller.transfer, digest);
+        let begun = self.partials.take(traveller.transfer, *digest).filter(|begun| begun.len() as u64 <= len);
+        let is_resumed = begun.is_some();
+        // Room for what is expected, at once: growing step by step would hold up to three times as much.
+        let room = || BytesMut::with_capacity(usize::try_from(len.min(PART_LEN)).unwrap_or_default());
+        let mut bytes = begun.unwrap_or_else(room);
+        let mut download = self.download(&path, &mut bytes, len, traveller.urgent).await;
+        if download.is_ok() && is_resumed && Digest::of(&bytes) != *digest {
+            // The beginning may have been of another answer: only a whole one says what the portal has.
+            bytes.clear();
+            download = self.download(&path, &mut bytes, len, traveller.urgent).await;
+        }
+        if let Err(error) = download {
+            if matches!(error, PortalError::Unreachable(_)) && !bytes.is_empty() {
+                self.partials.keep(traveller.transfer, *digest, bytes, Instant::now());
+            }
+            return Err(error);
+        }
         if bytes.len() as u64 == len && Digest::of(&bytes) == *digest {
-            Ok(bytes)
+            Ok(bytes.freeze())
         } else {
             Err(PortalError::DigestMismatch)
         }
@@ -241,30 +277,38 @@ impl PortalClient {
     /// # Errors
     /// As the portal answers.
     pub async fn letter(&self, transfer: &TransferId, limit: u64) -> Result<Bytes, PortalError> {
-        self.download(&letter_path(transfer), 0, limit).await
+        let mut bytes = BytesMut::new();
+        self.download(&letter_path(transfer), &mut bytes, limit, true).await?;
+        Ok(bytes.freeze())
     }
 
-    async fn download(&self, path: &str, expected: u64, limit: u64) -> Result<Bytes, PortalError> {
-        // Room for what is expected, at once: growing step by step would hold up to three times as much.
-        let mut bytes = BytesMut::with_capacity(usize::try_from(expected.min(PART_LEN)).unwrap_or_default());
-        let mut resumes = 0;
-        loop {
-            let mut request = self.request(Method::GET, path);
-            if !bytes.is_empty() {
-                request = request.header(RANGE, format!("bytes={}-", bytes.len()));
-            }
-            let response = send(request).await?;
-            if response.status() != StatusCode::PARTIAL_CONTENT {
-                bytes.clear();
-            }
-            match read_into(response, &mut bytes, limit).await {
-                Ok(()) => return Ok(bytes.freeze()),
-                Err(PortalError::Unreachable(_)) if resumes < DOWNLOAD_RESUMES && !bytes.is_empty() => {
-                    resumes += 1
-                }
-                Err(error) => return Err(error),
-            }
+    /// Fetches what is not there yet. What came before an error stays in `bytes`.
+    async fn download(
+        &self,
+        path: &str,
+        bytes: &mut BytesMut,
+        limit: u64,
+        urgent: bool,
+    ) -> Result<(), PortalError> {
+        if bytes.len() as u64 == limit {
+            return Ok(());
         }
+        let mut request = self.request(Method::GET, path);
+        if !bytes.is_empty() {
+            request = request.header(RANGE, format!("bytes={}-", bytes.len()));
+        }
+        let response = send(request).await?;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            bytes.clear();
+        }
+        let line = &self.lines.down;
+        let mut body = response.bytes_stream();
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(transport)?;
+            take_up(bytes, &piece, limit)?;
+            line.pass(u32::try_from(piece.len()).unwrap_or(u32::MAX), urgent).await;
+        }
+        Ok(())
     }
 
     /// Transfers that changed since the mark, from either side of us; waits up to [`POLL_WAIT_SECS`] if there are none.
@@ -308,7 +352,7 @@ impl PortalClient {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        self.connection.questions().request(method, format!("{}{path}", self.base))
     }
 
     fn json(&self, method: Method, path: &str, body: &impl Serialize) -> Result<RequestBuilder, PortalError> {
@@ -365,41 +409,22 @@ impl RefusedIssue {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)?;
+    Some(asked.min(LONGEST_RETRY_AFTER))
 }
 
-/// Tells a certificate that is not believed from a line that is down: the first needs a person.
-fn transport(error: reqwest::Error) -> PortalError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(inner) = cause {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign, non-exhaustive enum")]
-            match tls {
-                rustls::Error::InvalidCertificate(why) => {
-                    return PortalError::Certificate(format!("portal: {why:?}"));
-                }
-                rustls::Error::AlertReceived(alert) => {
-                    return PortalError::Certificate(format!("ours: {alert:?}"));
-                }
-                _ => {}
-            }
-        }
-        cause = match inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => inner.source(),
-        };
+fn take_up(bytes: &mut BytesMut, piece: &[u8], limit: u64) -> Result<(), PortalError> {
+    if (bytes.len() + piece.len()) as u64 > limit {
+        return Err(PortalError::NotUnderstood("it is longer than it may be"));
     }
-    PortalError::Unreachable(error)
+    bytes.extend_from_slice(piece);
+    Ok(())
 }
 
 async fn read_into(response: Response, bytes: &mut BytesMut, limit: u64) -> Result<(), PortalError> {
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(transport)?;
-        if (bytes.len() + piece.len()) as u64 > limit {
-            return Err(PortalError::NotUnderstood("it is longer than it may be"));
-        }
-        bytes.extend_from_slice(&piece);
+        take_up(bytes, &piece.map_err(transport)?, limit)?;
     }
     Ok(())
 }

@@ -102,6 +102,8 @@ pub struct RoadParts {
     pub signer: OrganisationSigner,
     /// The key that opens letters to us.
     pub identity: RecipientIdentity,
+    /// Keys that it took the place of; letters may still be on their way to them.
+    pub previous_identities: Vec<RecipientIdentity>,
     /// Whom we believe.
     pub anchors: TrustAnchors,
     /// The time.

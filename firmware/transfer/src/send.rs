@@ -5,10 +5,13 @@
 //!   Sending   ─► draft Task ─► ask what is missing ─► send it ─► letter ─► commit the Task ─► Accepted
 //! ```
 //!
+//! Several transfers are under way at once ([`crate::several`]) and share one line ([`crate::line`]).
+//!
 //! From `Sending` on the letter's bytes are frozen: every retry sends the same. The portal's own list of what is
 //! missing is the truth, our counter is for people; so resuming after anything is "send what is missing".
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use beeldbox_custody::{
     AddresseeSnapshot, Changes, CollectionId, CustodyError, HoldReason, InstanceRow, KnownKey, OutboundState,
@@ -19,23 +22,30 @@ use beeldbox_protocol::envelope::letter::{
     self, Letter, LetterError, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
 };
 use beeldbox_protocol::envelope::trust::TrustError;
-use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId, Ura};
+use beeldbox_protocol::ident::{AddresseeId, Digest, Ura};
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::address::{AddressError, endpoint_of, look_up};
+use crate::line::Traveller;
 use crate::news;
 use crate::outbound::OutboundEvent;
+use crate::parallel::MOST;
 use crate::portal_client::{Disposition, PortalError};
 use crate::road::{Road, SigningCertificateExpired, StepError, after, retry};
+use crate::several::Several;
 use crate::worker::{Worked, Worker, due_now, until_due};
 
-/// Parts under way at once. Four hide the round trip on a line of 100 Mbit/s and 50 ms; 4 × 8 MiB bounds the memory.
-const PARALLEL_PARTS: usize = 4;
+/// Parts of one transfer that wait for a slot of the line or have one. The line decides how many travel.
+pub(crate) const PARTS_IN_HAND: usize = MOST as usize;
+
+/// Pauses before a part is tried again on a line that broke. After the last the queue takes over.
+pub(crate) const PART_PAUSES: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Instances read from the ledger at once.
 const INSTANCE_PAGE: u32 = 1000;
@@ -47,6 +57,7 @@ const MISSING_PAGE: usize = 1000;
 pub struct Sender {
     road: Road,
     changes: watch::Receiver<u64>,
+    under_way: Several,
 }
 
 /// Why a unit of sending did not succeed.
@@ -82,41 +93,64 @@ impl Sender {
     /// For this road.
     pub fn new(road: Road) -> Self {
         let changes = road.custody.work();
-        Sender { road, changes }
+        Sender { road, changes, under_way: Several::default() }
     }
+}
 
-    async fn handle(&self, row: &TransferRow, result: Result<(), SendError>) {
-        let Err(failure) = result else { return };
-        let disposition = match &failure {
-            SendError::Stopping => return,
-            SendError::Portal(portal) => portal.disposition(),
-            SendError::Step(step) => return self.road.step_failed(row, step).await,
-            SendError::KeyChanged => Disposition::Hold(HoldReason::RecipientKeyChanged),
-            SendError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
-            SendError::Address(address) => match address {
-                AddressError::NotVerified(TrustError::Expired) => {
-                    Disposition::Hold(HoldReason::CertificateExpired)
-                }
-                AddressError::NotVerified(_) | AddressError::Ourselves => {
-                    Disposition::Hold(HoldReason::RecipientNotVerified)
-                }
-                // The directory may be behind; it is asked again before a person is.
-                AddressError::UnknownAddressee | AddressError::CannotReceive => {
-                    retry(WaitReason::OtherHospital)
-                }
-                AddressError::NotAcknowledged(_) | AddressError::NothingToSend => {
-                    retry(WaitReason::Technician)
-                }
-                AddressError::Step(step) => return self.road.step_failed(row, step).await,
-            },
-            SendError::Letter(_) | SendError::Incomplete => {
+/// Whether this worker has something to do for a transfer in this state.
+fn is_ours(state: &State) -> bool {
+    match state {
+        State::Outbound(OutboundState::Addressed { .. } | OutboundState::Sending { .. }) => true,
+        State::Outbound(
+            OutboundState::Collecting
+            | OutboundState::Queued { .. }
+            | OutboundState::Accepted { .. }
+            | OutboundState::Fetched { .. }
+            | OutboundState::Delivered { .. }
+            | OutboundState::Erased { .. }
+            | OutboundState::Held { .. }
+            | OutboundState::Recalled { .. }
+            | OutboundState::Declined { .. }
+            | OutboundState::Expired { .. }
+            | OutboundState::Failed { .. },
+        )
+        | State::Inbound(_) => false,
+    }
+}
+
+/// One unit: the letter frozen, or everything uploaded. A failure becomes a state.
+async fn send_on(road: Road, row: TransferRow) {
+    let is_frozen = matches!(row.state, State::Outbound(OutboundState::Sending { .. }));
+    let result = if is_frozen { upload(&road, &row).await } else { freeze(&road, &row).await };
+    if let Err(failure) = result {
+        give_back(&road, &row, failure).await;
+    }
+}
+
+async fn give_back(road: &Road, row: &TransferRow, failure: SendError) {
+    let disposition = match &failure {
+        SendError::Stopping => return,
+        SendError::Portal(portal) => portal.disposition(),
+        SendError::Step(step) => return road.step_failed(row, step).await,
+        SendError::KeyChanged => Disposition::Hold(HoldReason::RecipientKeyChanged),
+        SendError::Signer(_) => Disposition::Hold(HoldReason::CertificateExpired),
+        SendError::Address(address) => match address {
+            AddressError::NotVerified(TrustError::Expired) => {
+                Disposition::Hold(HoldReason::CertificateExpired)
+            }
+            AddressError::NotVerified(_) | AddressError::Ourselves => {
                 Disposition::Hold(HoldReason::RecipientNotVerified)
             }
-            SendError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
-        };
-        warn!(transfer = %row.id, error = %chain(&failure), "sending did not succeed");
-        self.road.wait_or_hold(row, disposition).await;
-    }
+            // The directory may be behind; it is asked again before a person is.
+            AddressError::UnknownAddressee | AddressError::CannotReceive => retry(WaitReason::OtherHospital),
+            AddressError::NotAcknowledged(_) | AddressError::NothingToSend => retry(WaitReason::Technician),
+            AddressError::Step(step) => return road.step_failed(row, step).await,
+        },
+        SendError::Letter(_) | SendError::Incomplete => Disposition::Hold(HoldReason::RecipientNotVerified),
+        SendError::Read(_) => Disposition::Hold(HoldReason::PackDamaged),
+    };
+    warn!(transfer = %row.id, error = %chain(&failure), "sending did not succeed");
+    road.wait_or_hold(row, disposition).await;
 }
 
 /// An error with its causes, in one line.
@@ -137,32 +171,23 @@ impl Worker for Sender {
     }
 
     async fn work(&mut self) -> Worked {
-        let due = due_now(&self.road.custody, &self.road.clock).await;
-        for row in &due {
-            let State::Outbound(state) = &row.state else { continue };
-            let result = match state {
-                OutboundState::Addressed { .. } => freeze(&self.road, row).await,
-                OutboundState::Sending { .. } => upload(&self.road, row).await,
-                OutboundState::Collecting
-                | OutboundState::Queued { .. }
-                | OutboundState::Accepted { .. }
-                | OutboundState::Fetched { .. }
-                | OutboundState::Delivered { .. }
-                | OutboundState::Erased { .. }
-                | OutboundState::Held { .. }
-                | OutboundState::Recalled { .. }
-                | OutboundState::Declined { .. }
-                | OutboundState::Expired { .. }
-                | OutboundState::Failed { .. } => continue,
-            };
-            self.handle(row, result).await;
-            return Worked::More;
+        for row in due_now(&self.road.custody, &self.road.clock).await {
+            if is_ours(&row.state) && self.under_way.can_start(&row) {
+                self.under_way.start(row.id, send_on(self.road.clone(), row));
+            }
         }
         Worked::Idle
     }
 
     async fn wait(&mut self) {
-        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
+        tokio::select! {
+            () = until_due(&self.road.custody, &self.road.clock, &mut self.changes) => {}
+            () = self.under_way.one_ends() => {}
+        }
+    }
+
+    async fn finish(&mut self) {
+        self.under_way.all_end().await;
     }
 }
 
@@ -285,7 +310,7 @@ async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     // A commit whose answer was lost is not repeated: the Task says that it was taken.
     if status_of(&task)? == TaskStatus::Draft {
         send_missing_parts(road, row, &parts).await?;
-        road.portal.put_letter(&row.id, Bytes::from(letter)).await?;
+        road.portal.put_letter(&row.id, Bytes::from(letter), row.urgent).await?;
     }
     commit(road, row, &parts).await
 }
@@ -325,19 +350,47 @@ pub(crate) async fn draft_at_portal(
 /// Sends parts, several at a time, in whatever order they get there. Gives each as it is there.
 pub(crate) fn send_parts(
     road: &Road,
-    transfer: TransferId,
+    traveller: Traveller,
     parts: Vec<PartRow>,
 ) -> impl Stream<Item = Result<PartRow, SendError>> + use<> {
     let road = road.clone();
     let uploads = parts.into_iter().map(move |part| {
         let road = road.clone();
-        async move {
-            let bytes = road.custody.read_part(&part).await?;
-            road.portal.put_part(&transfer, &part.digest, bytes).await?;
-            Ok(part)
-        }
+        async move { send_part(&road, traveller, &part).await.map(|()| part) }
     });
-    stream::iter(uploads).buffer_unordered(PARALLEL_PARTS)
+    stream::iter(uploads).buffer_unordered(PARTS_IN_HAND)
+}
+
+/// Sends one part. A line that breaks is tried again a few times, because the queue's pauses are made for outages.
+async fn send_part(road: &Road, traveller: Traveller, part: &PartRow) -> Result<(), SendError> {
+    let mut pauses = PART_PAUSES.iter();
+    loop {
+        let slot = road.portal.line_up().slot(traveller).await;
+        if road.stop.is_cancelled() {
+            return Err(SendError::Stopping);
+        }
+        let bytes = road.custody.read_part(part).await?;
+        match road.portal.put_part(&traveller.transfer, &part.digest, bytes, traveller.urgent).await {
+            Ok(()) => {
+                slot.done(part.len);
+                return Ok(());
+            }
+            Err(error) => {
+                if error.is_trouble() {
+                    slot.trouble();
+                }
+                let PortalError::Unreachable(_) = error else { return Err(error.into()) };
+                let Some(pause) = pauses.next() else { return Err(error.into()) };
+                info!(transfer = %traveller.transfer, error = %chain(&error), "the line broke: a part is sent again");
+                tokio::time::sleep(*pause).await;
+            }
+        }
+        // Perhaps it was only the answer that was lost.
+        let missing = road.portal.missing_parts(&traveller.transfer, vec![part.digest]).await;
+        if missing.is_ok_and(|missing| missing.is_empty()) {
+            return Ok(());
+        }
+    }
 }
 
 fn status_of(task: &Task) -> Result<TaskStatus, PortalError> {
@@ -353,9 +406,9 @@ async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -
     let mut done = parts.iter().filter(|part| !missing.contains(&part.digest)).count();
     let mut row = row.clone();
     progress(road, &mut row, done).await?;
-    let transfer = row.id;
+    let traveller = Traveller { transfer: row.id, urgent: row.urgent };
     let to_send: Vec<PartRow> = parts.iter().filter(|part| missing.contains(&part.digest)).cloned().collect();
-    let mut uploads = std::pin::pin!(send_parts(road, transfer, to_send));
+    let mut uploads = std::pin::pin!(send_parts(road, traveller, to_send));
     while let Some(result) = uploads.next().await {
         result?;
         done += 1;

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use crate::address;
 use crate::alias::{self, Alias};
+use crate::line::Traveller;
 use crate::road::Road;
 use crate::send::{SendError, chain, draft_at_portal, send_parts};
 use crate::worker::{Worked, Worker};
@@ -73,7 +74,8 @@ impl SendAhead {
         }
         draft_at_portal(road, &row, &addressee.ura, &alias.addressee, alias.urgent).await?;
         let count = parts.len();
-        let mut sending = std::pin::pin!(send_parts(road, row.id, parts));
+        let traveller = Traveller { transfer: row.id, urgent: alias.urgent };
+        let mut sending = std::pin::pin!(send_parts(road, traveller, parts));
         while let Some(part) = sending.next().await {
             let part = part?;
             road.custody.mark_part_sent(row.id, part.pack, part.index, road.now()).await?;

@@ -48,6 +48,11 @@ pub trait Worker: Send + 'static {
     /// # Cancellation
     /// May be dropped at any moment.
     fn wait(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Lets what was started come to its end, after the stop was asked for.
+    fn finish(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Runs a worker until it is asked to stop.
@@ -63,6 +68,7 @@ pub fn spawn<W: Worker>(mut worker: W, stop: CancellationToken) -> JoinHandle<()
                     }
                 }
             }
+            worker.finish().await;
             debug!("stopped");
         }
         .instrument(span),

@@ -13,8 +13,8 @@ use beeldbox_protocol::portal::fhir::RECIPIENT_KEY_EXTENSION;
 use beeldbox_transfer::portal_client::PortalClient;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    CertificateParams, DnType, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
-    date_time_ymd,
+    CertificateParams, CertificateSigningRequestParams, DnType, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -43,15 +43,39 @@ impl TwoHospitals {
 
     /// Gives a box another signing certificate, by the national authority. It must be down.
     pub fn new_signing_certificate(&self, at: At, first_year: i32, last_year: i32) {
+        let hospital = self.hospital(at);
+        self.sign_with(at, signing_params(hospital.ura, hospital.name, first_year, last_year));
+    }
+
+    /// Gives a box a signing certificate that ends so many days from now. It must be down.
+    pub fn signing_certificate_ends_in(&self, at: At, days: u32) {
+        let hospital = self.hospital(at);
+        let mut params = signing_params(hospital.ura, hospital.name, 2020, 2040);
+        let end = now() + SignedDuration::from_hours(24 * i64::from(days));
+        let since_1970 = std::time::Duration::from_secs(u64::try_from(end.as_second()).expect("after 1970"));
+        params.not_after = date_time_ymd(1970, 1, 1) + since_1970;
+        self.sign_with(at, params);
+    }
+
+    /// The national authority certifies a request (PEM) for the organisation of a box.
+    pub fn national_certifies(&self, at: At, request: &str) -> String {
+        let hospital = self.hospital(at);
+        let mut request = CertificateSigningRequestParams::from_pem(request).expect("a request");
+        request.params = signing_params(hospital.ura, hospital.name, 2020, 2040);
+        request.signed_by(&self.national()).expect("a certificate").pem()
+    }
+
+    fn national(&self) -> Issuer<'static, KeyPair> {
         let national = self.place.folder("national").expect("a folder");
         let key = std::fs::read_to_string(national.join("authority-key.pem")).expect("the authority's key");
         let key = KeyPair::from_pem(&key).expect("the authority's key");
         let authority = CertificateDer::from_pem_file(national.join("authority.pem")).expect("the authority");
-        let issuer = Issuer::from_ca_cert_der(&authority, key).expect("the authority");
-        let hospital = self.hospital(at);
+        Issuer::from_ca_cert_der(&authority, key).expect("the authority")
+    }
+
+    fn sign_with(&self, at: At, params: CertificateParams) {
         let own = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
-        let params = signing_params(hospital.ura, hospital.name, first_year, last_year);
-        let certificate = params.signed_by(&own, &issuer).expect("a certificate");
+        let certificate = params.signed_by(&own, &self.national()).expect("a certificate");
         let credentials = self.folder_of(at).join("credentials");
         write(&credentials.join("signing-certificate.pem"), &certificate.pem());
         write(&credentials.join("signing-key.pem"), &own.serialize_pem());
@@ -101,6 +125,13 @@ pub fn self_signed(ura: &str, name: &str) -> OrganisationSigner {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
     let certificate = signing_params(ura, name, 2020, 2040).self_signed(&key).expect("a certificate");
     OrganisationSigner::new(&key.serialize_der(), vec![certificate.der().clone()]).expect("a signer")
+}
+
+/// A certificate that nobody vouches for (PEM), with its key.
+pub fn certifies_itself(ura: &str) -> String {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let certificate = signing_params(ura, "Nobody", 2020, 2040).self_signed(&key).expect("a certificate");
+    format!("{}{}", key.serialize_pem(), certificate.pem())
 }
 
 /// A recipient key that nobody else knows.

@@ -11,6 +11,8 @@ pub mod foreign;
 pub mod forged;
 // Peers that mean no good.
 pub mod hostile;
+// The line to the portal, in our hands.
+pub mod narrow_line;
 // Stories with DICOM settings of their own, and what is sent to other names and ports.
 pub mod own_settings;
 // Two hospitals, a portal, and verbs.

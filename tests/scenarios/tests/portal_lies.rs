@@ -136,7 +136,7 @@ async fn a_connection_that_breaks_inside_a_part_is_taken_up_again() {
     let transfer = story.address(&study).await;
     story.demo.zuid.daemon.take_down().await.expect("it can be ended");
     story.until_state(At::Noord, transfer, StateCode::Accepted).await;
-    assert!(story.log("noord-box").contains("sending did not succeed"), "the connection did not break");
+    assert!(story.log("noord-box").contains("a part is sent again"), "the connection did not break");
 
     story.portal().faults().drop_connection_after_bytes(5_000_000);
     story.demo.zuid.daemon.bring_up();

@@ -93,7 +93,9 @@ pub fn refused(refusal: &Refusal) -> Problem {
         RefusalCode::Ambiguous => {
             (StatusCode::CONFLICT, "BOX-103", "problem.ambiguous", "problem.ambiguous-do")
         }
-        RefusalCode::NotNow => (StatusCode::CONFLICT, "BOX-104", "problem.not-now", "problem.not-now-do"),
+        RefusalCode::NotNow | RefusalCode::NotSetUp => {
+            (StatusCode::CONFLICT, "BOX-104", "problem.not-now", "problem.not-now-do")
+        }
         RefusalCode::AddresseeCannotReceive => {
             (unprocessable, "SND-201", "problem.cannot-receive", "problem.cannot-receive-do")
         }
@@ -106,7 +108,9 @@ pub fn refused(refusal: &Refusal) -> Problem {
         RefusalCode::NothingToSend => {
             (unprocessable, "SND-204", "problem.nothing-to-send", "problem.nothing-to-send-do")
         }
-        RefusalCode::BadValue => (unprocessable, "BOX-105", "problem.bad-value", "problem.bad-value-do"),
+        RefusalCode::BadValue | RefusalCode::WrongFingerprint | RefusalCode::CodeRefused => {
+            (unprocessable, "BOX-105", "problem.bad-value", "problem.bad-value-do")
+        }
         RefusalCode::PortalUnreachable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "SND-101",

@@ -324,6 +324,7 @@ fn status(now: Timestamp) -> Status {
         free_bytes: 812_000_000_000,
         is_full: false,
         certificates_valid_until: Some(now + SignedDuration::from_hours(24 * 213)),
+        certificates: Vec::new(),
         recovery: "nothing to repair".to_owned(),
         started_at: ago(60 * 24 * 9),
         change: 1,

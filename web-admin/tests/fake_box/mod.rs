@@ -209,6 +209,12 @@ impl World {
             Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }
+            | Question::Certificates
+            | Question::Enrol { .. }
+            | Question::RenewCertificate
+            | Question::RequestCertificate { .. }
+            | Question::ImportCertificate { .. }
+            | Question::RotateRecipientKey
             | Question::WaitForChange { .. } => {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }

@@ -2,6 +2,8 @@
 //! the refusal.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beeldbox_custody::{
@@ -27,6 +29,7 @@ use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
 
 use super::lines;
+use crate::certificates::Certificates;
 use crate::settings::Settings;
 
 /// How long a wait for changes lasts at most.
@@ -43,10 +46,11 @@ pub struct Desk {
     pub(super) reserve_bytes: u64,
     pub(super) recovery: String,
     pub(super) started_at: Timestamp,
-    pub(super) certificates_valid_until: Timestamp,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) recipient_key: PathBuf,
 }
 
-fn refusal(code: RefusalCode, message: &str) -> Refusal {
+pub(super) fn refusal(code: RefusalCode, message: &str) -> Refusal {
     Refusal { code, message: message.to_owned() }
 }
 
@@ -98,7 +102,7 @@ impl Desk {
         dicom_address: SocketAddr,
         recovery: String,
         started_at: Timestamp,
-        certificates_valid_until: Timestamp,
+        certificates: Arc<Certificates>,
     ) -> Self {
         Desk {
             road,
@@ -107,7 +111,8 @@ impl Desk {
             reserve_bytes: settings.keeping.reserve_bytes,
             recovery,
             started_at,
-            certificates_valid_until,
+            certificates,
+            recipient_key: settings.credentials.recipient_key.clone(),
         }
     }
 
@@ -142,6 +147,12 @@ impl Desk {
             }
             Question::Verify { after } => self.verify(after).await,
             Question::TestNode { ae_title } => self.test_node(ae_title).await,
+            Question::Certificates
+            | Question::Enrol { .. }
+            | Question::RenewCertificate
+            | Question::RequestCertificate { .. }
+            | Question::ImportCertificate { .. }
+            | Question::RotateRecipientKey => self.about_certificates(call.question, &actor).await,
             Question::Audit { before, limit } => self.audit(before, limit).await,
             Question::WaitForChange { since } => Ok(self.wait_for_change(since).await),
         }

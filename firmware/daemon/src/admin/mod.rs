@@ -4,9 +4,11 @@
 //! question is answered with a refusal and the connection goes on, so that a front end's mistake is visible there.
 
 mod answer;
+mod certificates;
 mod lines;
 mod status;
 
+use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +24,18 @@ pub use answer::Desk;
 
 /// Connections at once: the web pages' pool and a few command lines. More wait.
 const MAX_CONNECTIONS: usize = 64;
+
+/// Who answers.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers one question.
+    fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
+}
+
+impl Answers for Desk {
+    async fn answer(&self, call: Call) -> Answer {
+        Desk::answer(self, call).await
+    }
+}
 
 /// Makes the socket, taking the place of one that a crash left behind.
 ///
@@ -41,7 +55,7 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Answers until asked to stop.
-pub async fn serve(socket: UnixListener, desk: Arc<Desk>, stop: CancellationToken) {
+pub async fn serve<D: Answers>(socket: UnixListener, desk: Arc<D>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -61,7 +75,7 @@ pub async fn serve(socket: UnixListener, desk: Arc<Desk>, stop: CancellationToke
         tokio::spawn(async move {
             let ended = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                ended = converse(stream, &desk) => ended,
+                ended = converse(stream, &*desk) => ended,
             };
             if let Err(error) = ended {
                 debug!(%error, "a front end went away");
@@ -71,7 +85,7 @@ pub async fn serve(socket: UnixListener, desk: Arc<Desk>, stop: CancellationToke
     }
 }
 
-async fn converse(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+async fn converse(stream: UnixStream, desk: &impl Answers) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let limit = u64::try_from(MAX_LINE_LEN).unwrap_or(u64::MAX);
     let mut reader = BufReader::new(reader);
@@ -94,7 +108,7 @@ async fn converse(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     }
 }
 
-async fn answer_line(desk: &Desk, line: &[u8]) -> Answer {
+async fn answer_line(desk: &impl Answers, line: &[u8]) -> Answer {
     match serde_json::from_slice::<Call>(line) {
         Ok(call) => desk.answer(call).await,
         // The error's text may quote the line: only its place is told.

@@ -15,6 +15,8 @@ pub(super) struct Fragment {
     #[serde(default)]
     pub(super) credentials: Credentials,
     #[serde(default)]
+    pub(super) bandwidth: Bandwidth,
+    #[serde(default)]
     pub(super) keeping: Keeping,
     #[serde(default)]
     pub(super) import: Import,
@@ -164,6 +166,41 @@ pub(super) struct Pacs {
 pub(super) struct Portal {
     pub(super) url: String,
     pub(super) authority: PathBuf,
+    pub(super) proxy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Bandwidth {
+    pub(super) time_zone: String,
+    pub(super) upload_mbit: Option<u64>,
+    pub(super) download_mbit: Option<u64>,
+    pub(super) limits_urgent: bool,
+    pub(super) rules: Vec<BandwidthRule>,
+}
+
+impl Default for Bandwidth {
+    fn default() -> Self {
+        Bandwidth {
+            time_zone: "Europe/Amsterdam".to_owned(),
+            upload_mbit: None,
+            download_mbit: None,
+            limits_urgent: false,
+            rules: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BandwidthRule {
+    pub(super) days: Vec<String>,
+    pub(super) from: String,
+    pub(super) until: String,
+    pub(super) upload_mbit: Option<u64>,
+    pub(super) download_mbit: Option<u64>,
+    #[serde(default)]
+    pub(super) limits_urgent: bool,
 }
 
 #[derive(Deserialize)]

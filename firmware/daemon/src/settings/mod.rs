@@ -3,6 +3,7 @@
 //! Every refusal names the file, the key and the reason. Paths in the file are relative to the file. Nothing here opens
 //! a key or a port.
 
+mod bandwidth;
 mod dicom;
 mod fragment;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use beeldbox_transfer::bandwidth::Schedule;
 use fragment::Fragment;
 
 pub use dicom::{Dicom, NodeAddress, Peer};
@@ -30,6 +32,10 @@ pub struct Settings {
     pub pacs: NodeAddress,
     /// The portal's address.
     pub portal_url: String,
+    /// The proxy on the way there, `http://host:port`.
+    pub portal_proxy: Option<String>,
+    /// How much of the hospital's line may be taken, and when.
+    pub bandwidth: Schedule,
     /// The authority that issued the portal's certificate.
     pub portal_authority: PathBuf,
     /// Whom we believe about organisations.
@@ -59,6 +65,8 @@ pub struct Credentials {
     pub recipient_key: PathBuf,
     /// Storage key: 32 bytes.
     pub storage_key: PathBuf,
+    /// `name:password` for the proxy; needed only where the proxy asks.
+    pub proxy_account: PathBuf,
     /// Certificate chain for DICOM TLS, PEM; needed only where DICOM TLS is used.
     pub dicom_certificate: PathBuf,
     /// Its key, PEM.
@@ -112,18 +120,33 @@ pub fn read(file: &Path) -> Result<Settings, SettingsError> {
     Checker { file }.check(fragment)
 }
 
+/// `http://host:port`, and nothing that would be a secret in a file that everybody may read.
+fn is_proxy(text: &str) -> bool {
+    text.strip_prefix("http://").is_some_and(|rest| {
+        let port = rest.trim_end_matches('/').rsplit_once(':').map(|(_, port)| port);
+        !rest.contains('@') && port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    })
+}
+
 struct Checker<'a> {
     file: &'a Path,
 }
 
 impl Checker<'_> {
     fn check(&self, fragment: Fragment) -> Result<Settings, SettingsError> {
-        let Fragment { r#box, dicom, pacs, portal, trust, credentials, keeping, import } = fragment;
+        let Fragment { r#box, dicom, pacs, portal, trust, credentials, bandwidth, keeping, import } =
+            fragment;
         if r#box.name.trim().is_empty() || r#box.name.len() > 64 {
             return Err(self.refuse("box.name", "must have 1 to 64 characters"));
         }
         if !portal.url.starts_with("https://") {
             return Err(self.refuse("portal.url", "must begin with https://"));
+        }
+        if portal.proxy.as_deref().is_some_and(|proxy| !is_proxy(proxy)) {
+            return Err(self.refuse(
+                "portal.proxy",
+                "must be http://host:port; a name and password go into a credential",
+            ));
         }
         let in_credentials = |name: &str| self.path(&credentials.directory.join(name));
         Ok(Settings {
@@ -133,6 +156,8 @@ impl Checker<'_> {
             dicom: self.dicom(&dicom)?,
             pacs: self.pacs(&pacs)?,
             portal_url: portal.url.trim_end_matches('/').to_owned(),
+            portal_proxy: portal.proxy,
+            bandwidth: self.bandwidth(&bandwidth)?,
             portal_authority: self.existing("portal.authority", &portal.authority)?,
             trust_anchors: self.existing("trust.anchors", &trust.anchors)?,
             revocation_lists: trust
@@ -147,6 +172,7 @@ impl Checker<'_> {
                 signing_key: in_credentials("signing-key.pem"),
                 recipient_key: in_credentials("recipient.key"),
                 storage_key: in_credentials("storage.key"),
+                proxy_account: in_credentials("proxy-account"),
                 dicom_certificate: in_credentials("dicom-certificate.pem"),
                 dicom_key: in_credentials("dicom-key.pem"),
             },
@@ -295,6 +321,31 @@ mod tests {
                 "[pacs]",
                 "[pacs]\ntls = true",
                 "/beeldbox.toml: pacs.tls: goes together with authority or certificates",
+            ),
+            (
+                "[trust]",
+                "proxy = \"http://me:secret@proxy.example:3128\"\n[trust]",
+                "/beeldbox.toml: portal.proxy: must be http://host:port",
+            ),
+            (
+                "[trust]",
+                "[bandwidth]\nupload_mbit = 0\n[trust]",
+                "/beeldbox.toml: bandwidth.upload_mbit: must be between 1 and",
+            ),
+            (
+                "[trust]",
+                "[bandwidth]\nrules = [{ days = [\"maandag\"], from = \"07:00\", until = \"19:00\" }]\n[trust]",
+                "/beeldbox.toml: bandwidth.rules[0].days: must be some of mon, tue",
+            ),
+            (
+                "[trust]",
+                "[bandwidth]\nrules = [{ days = [\"mon\"], from = \"7\", until = \"19:00\" }]\n[trust]",
+                "/beeldbox.toml: bandwidth.rules[0].from: must be a time like 07:00",
+            ),
+            (
+                "[trust]",
+                "[bandwidth]\ntime_zone = \"Europe/Nowhere\"\n[trust]",
+                "/beeldbox.toml: bandwidth.time_zone: is not a time zone",
             ),
             (
                 "[dicom]",

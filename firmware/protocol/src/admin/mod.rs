@@ -20,12 +20,15 @@ mod transfer;
 use serde::{Deserialize, Serialize};
 
 use crate::clinical::Confidential;
-use crate::ident::{AddresseeId, AeTitle, TransferId};
+use crate::ident::{AddresseeId, AeTitle, Digest, TransferId};
 
 pub use addressee::{Addressee, AddresseePage, Reception};
 pub use check::{Check, CheckFlag, StudyLine};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
-pub use status::{NodeTest, NodeTestStage, NodeTestStep, PacsStatus, PortalStatus, Status};
+pub use status::{
+    CertificateLevel, CertificateLine, CertificateUse, NodeTest, NodeTestStage, NodeTestStep, PacsStatus,
+    PortalStatus, Status,
+};
 pub use transfer::{
     AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
     VerifiedLine, VerifiedPage,
@@ -175,6 +178,35 @@ pub enum Question {
         /// Which of the peers in the settings; none is the PACS that incoming studies go to.
         ae_title: Option<AeTitle>,
     },
+    /// The certificates of this box. Answered by [`Reply::Certificates`].
+    Certificates,
+    /// Enrol at the portal: a certificate for a one-time code. Answered by [`Reply::Certificates`].
+    Enrol {
+        /// The code.
+        code: Confidential,
+        /// SHA-256 of the portal's authority, which came with the code.
+        fingerprint: Digest,
+    },
+    /// Renew the certificate for the portal now. Answered by [`Reply::Certificates`].
+    RenewCertificate,
+    /// Make a key and a request for a certificate (PKCS#10), for an authority that works by hand. Answered by
+    /// [`Reply::CertificateRequest`].
+    RequestCertificate {
+        /// What for.
+        what: CertificateUse,
+    },
+    /// Take over a certificate that somebody else issued. Answered by [`Reply::Certificates`].
+    ImportCertificate {
+        /// What for.
+        what: CertificateUse,
+        /// The file: PEM, or PKCS#12 in base64.
+        content: Confidential,
+        /// The password of a PKCS#12 file.
+        password: Option<Confidential>,
+    },
+    /// Make a new recipient key; letters to the old one are still opened until the last can have expired. Answered by
+    /// [`Reply::Done`]; in use from the next start on.
+    RotateRecipientKey,
     /// The audit trail, newest first. Answered by [`Reply::Audit`].
     Audit {
         /// Only records before this one.
@@ -226,6 +258,10 @@ pub enum Reply {
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].
     NodeTest(NodeTest),
+    /// See [`Question::Certificates`].
+    Certificates(Vec<CertificateLine>),
+    /// See [`Question::RequestCertificate`]: PEM.
+    CertificateRequest(String),
     /// See [`Question::Audit`].
     Audit(Vec<AuditLine>),
     /// See [`Question::WaitForChange`].
@@ -268,6 +304,12 @@ pub enum RefusalCode {
     BadValue,
     /// The portal could not be asked.
     PortalUnreachable,
+    /// The box has no signing certificate yet; only questions about that are answered.
+    NotSetUp,
+    /// The portal's authority is not the one that came with the code; the code was not sent.
+    WrongFingerprint,
+    /// The portal does not accept the code: unknown, used or too old.
+    CodeRefused,
     /// The box's own storage failed.
     Storage,
     /// This version cannot do it.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{AeTitle, Ura};
+use crate::ident::{AeTitle, Digest, Ura};
 
 /// How calling a DICOM node went, as far as it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,12 +84,60 @@ pub struct Status {
     pub is_full: bool,
     /// Last moment at which an own certificate is valid; the earliest of them.
     pub certificates_valid_until: Option<Timestamp>,
+    /// The certificates of this box, one for each use.
+    #[serde(default)]
+    pub certificates: Vec<CertificateLine>,
     /// What start-up found, in one line.
     pub recovery: String,
     /// When the daemon started.
     pub started_at: Timestamp,
     /// Change number, for [`Question::WaitForChange`].
     pub change: u64,
+}
+
+/// What a certificate of the box is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateUse {
+    /// Shown to the portal (TLS client).
+    Portal,
+    /// Signs letters, receipts and the recipient key for the organisation.
+    Signing,
+}
+
+/// Whether somebody has to do something about a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateLevel {
+    /// Nothing to do.
+    Fine,
+    /// It ends within 60 days.
+    EndsSoon,
+    /// It ends within 14 days: a new one may take longer than that.
+    EndsVerySoon,
+    /// It has ended.
+    Ended,
+    /// There is none yet.
+    Missing,
+}
+
+/// One certificate of the box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateLine {
+    /// What it is for.
+    pub what: CertificateUse,
+    /// The organisation that it names.
+    pub organisation: String,
+    /// SHA-256 of it.
+    pub thumbprint: Option<Digest>,
+    /// Last moment at which it is valid.
+    pub valid_until: Option<Timestamp>,
+    /// Whole days left; below nothing since it ended.
+    pub days_left: Option<i64>,
+    /// Whether somebody has to do something.
+    pub level: CertificateLevel,
+    /// A key of which the certificate is still to come: a request was made and not answered yet.
+    pub is_requested: bool,
 }
 
 /// How the portal is.

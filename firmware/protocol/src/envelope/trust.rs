@@ -117,6 +117,8 @@ pub struct CertificateFacts {
     pub ura: Ura,
     /// organizationName of the subject; empty if there is none.
     pub name: String,
+    /// First moment of validity.
+    pub not_before: Timestamp,
     /// Last moment of validity.
     pub not_after: Timestamp,
     /// The public key, uncompressed point of P-256, if it is one.
@@ -130,8 +132,9 @@ pub struct CertificateFacts {
 pub fn certificate_facts(certificate: &CertificateDer<'_>) -> Result<CertificateFacts, TrustError> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| TrustError::MalformedChain)?;
     let name = parsed.subject().iter_organization().next().and_then(|o| o.as_str().ok()).unwrap_or_default();
-    let not_after = Timestamp::from_second(parsed.validity().not_after.timestamp())
-        .map_err(|_| TrustError::MalformedChain)?;
+    let moment = |seconds| Timestamp::from_second(seconds).map_err(|_| TrustError::MalformedChain);
+    let not_before = moment(parsed.validity().not_before.timestamp())?;
+    let not_after = moment(parsed.validity().not_after.timestamp())?;
     let key = parsed.public_key().subject_public_key.data.as_ref();
     let is_p256 = parsed
         .public_key()
@@ -143,6 +146,7 @@ pub fn certificate_facts(certificate: &CertificateDer<'_>) -> Result<Certificate
     Ok(CertificateFacts {
         ura: ura_of(&parsed)?,
         name: name.to_owned(),
+        not_before,
         not_after,
         p256_key: is_p256.then(|| key.to_vec()),
     })

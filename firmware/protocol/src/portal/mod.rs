@@ -6,6 +6,8 @@
 
 // Organisations and departments that can be addressed.
 pub mod directory;
+// Certificates for boxes.
+pub mod est;
 // FHIR R4 resources, as tolerant structs.
 pub mod fhir;
 // A transfer as the portal tells it.

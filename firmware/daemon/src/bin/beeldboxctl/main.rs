@@ -13,6 +13,7 @@ macro_rules! say {
     }};
 }
 
+mod certificates;
 mod print;
 
 use std::io::{BufRead, BufReader, Write};
@@ -109,6 +110,21 @@ enum Command {
         /// AE title of a peer in the settings; without it, the PACS that incoming studies go to.
         ae_title: Option<AeTitle>,
     },
+    /// Enrol this box at the portal, with a one-time code.
+    Enrol(certificates::Enrol),
+    /// The certificates of this box, with the days that are left.
+    Certificates,
+    /// Make a key and print a request for a certificate, for an authority that works by hand.
+    Csr {
+        /// What the certificate is for.
+        #[arg(long = "for", value_enum, default_value = "signing")]
+        what: certificates::For,
+    },
+    /// Import or renew a certificate.
+    #[command(subcommand)]
+    Certificate(certificates::Change),
+    /// Make a new recipient key, used from the next start of the daemon on; letters to the old one are still opened.
+    RotateRecipientKey,
     /// The audit trail, newest first.
     Audit,
 }
@@ -158,7 +174,7 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     if matches!(arguments.command, Command::Verify) {
         return verify(arguments, line);
     }
-    let question = question(&arguments.command);
+    let question = question(&arguments.command)?;
     if let Question::Send { study: StudyRef::Number(study), addressee, .. } = &question {
         say_flags(line, *study, addressee)?;
     }
@@ -236,9 +252,9 @@ fn say_flags(line: &mut Line, study: StudyNumber, addressee: &AddresseeId) -> Re
     Ok(())
 }
 
-fn question(command: &Command) -> Question {
+fn question(command: &Command) -> Result<Question> {
     let confidential = |text: &Option<String>| text.clone().map(Confidential::new);
-    match command {
+    Ok(match command {
         Command::Status | Command::Verify => Question::Status,
         Command::Studies => Question::Studies { before: None, limit: MAX_PAGE },
         Command::Addressees { query } => Question::Addressees { query: query.join(" "), limit: 50 },
@@ -263,8 +279,13 @@ fn question(command: &Command) -> Question {
             Question::Decline { transfer: *transfer, reason: (*reason).into() }
         }
         Command::Test { ae_title } => Question::TestNode { ae_title: ae_title.clone() },
+        Command::Enrol(enrol) => enrol.question()?,
+        Command::Certificates => Question::Certificates,
+        Command::Csr { what } => Question::RequestCertificate { what: (*what).into() },
+        Command::Certificate(change) => change.question()?,
+        Command::RotateRecipientKey => Question::RotateRecipientKey,
         Command::Audit => Question::Audit { before: None, limit: MAX_PAGE },
-    }
+    })
 }
 
 /// A number names a study on this box; anything with a dot is a UID. What is neither is left to the daemon to refuse.

@@ -6,6 +6,8 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
+use crate::certificates;
+
 /// Prints an answer.
 pub fn reply(reply: &Reply) {
     match reply {
@@ -58,6 +60,8 @@ pub fn reply(reply: &Reply) {
                 );
             }
         }
+        Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
+        Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
         Reply::Changed(change) => say!("{change}"),
         Reply::Done => say!("Done."),
     }
@@ -87,6 +91,9 @@ fn status(status: &Status) {
             "  DAMAGED    {} instances cannot be read back: ask the PACS to send them again",
             status.damaged
         );
+    }
+    for certificate in &status.certificates {
+        say!("  key        {}", certificates::line(certificate));
     }
     say!("  start-up   {}", status.recovery);
 }
