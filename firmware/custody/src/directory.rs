@@ -59,6 +59,17 @@ pub struct DirectorySource {
     pub synced_at: Option<Timestamp>,
 }
 
+/// How many resources of a type there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryCounts {
+    /// Those that have not ended.
+    pub here: u64,
+    /// With those that have.
+    pub all: u64,
+    /// Those that are staged, without removals.
+    pub staged: u64,
+}
+
 /// A recipient key that we have met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKey {
@@ -168,20 +179,22 @@ impl Custody {
             .await
     }
 
-    /// How many resources of a type have not ended, and how many are staged.
+    /// How many resources of a type there are.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub async fn directory_counts(&self, resource_type: &str) -> Result<(u64, u64), CustodyError> {
+    pub async fn directory_counts(&self, resource_type: &str) -> Result<DirectoryCounts, CustodyError> {
         let resource_type = resource_type.to_owned();
         self.ledger()
             .ask(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT (SELECT count(*) FROM directory_entry WHERE resource_type = ?1 AND ended = 0),
-                            (SELECT count(*) FROM directory_staged WHERE resource_type = ?1 AND json IS NOT NULL)",
+                    "SELECT (SELECT count(*) FROM directory_entry WHERE resource_type = ?1 AND ended = 0) AS here,
+                            (SELECT count(*) FROM directory_entry WHERE resource_type = ?1) AS \"all\",
+                            (SELECT count(*) FROM directory_staged WHERE resource_type = ?1 AND json IS NOT NULL)
+                                AS staged",
                 )?;
                 Ok(statement.query_row([resource_type], |row| {
-                    Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?))
+                    Ok(DirectoryCounts { here: row.get("here")?, all: row.get("all")?, staged: row.get("staged")? })
                 })?)
             })
             .await
@@ -227,7 +240,7 @@ impl Custody {
     }
 
     /// From now on the copy comes from another source: the marks of these types are forgotten, so that all of it is read,
-    /// and the copy stays until it was.
+    /// and the copy stays, as old as it is, until it was.
     ///
     /// # Errors
     /// If it was not committed.
@@ -245,7 +258,10 @@ impl Custody {
                     forget.execute([resource_type])?;
                 }
                 connection
-                    .prepare_cached("INSERT OR REPLACE INTO directory_source (only, url) VALUES (1, ?1)")?
+                    .prepare_cached(
+                        "INSERT INTO directory_source (only, url) VALUES (1, ?1)
+                         ON CONFLICT (only) DO UPDATE SET url = excluded.url",
+                    )?
                     .execute([url])?;
                 Ok(())
             })

@@ -222,7 +222,7 @@ CREATE TABLE directory_staged (
 CREATE TABLE directory_source (
     only      INTEGER PRIMARY KEY CHECK (only = 1), -- keeps it one row
     url       TEXT NOT NULL, -- address of the source; marks mean nothing to another
-    synced_at INTEGER -- when the whole copy was last brought up to date; NULL if never from this source
+    synced_at INTEGER -- when the whole copy was last brought up to date; NULL if never
 ) STRICT;
 
 -- Addressees that a person wants to see first.

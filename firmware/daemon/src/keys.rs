@@ -26,6 +26,8 @@ pub struct Keys {
     pub anchors: TrustAnchors,
     /// TLS towards the portal.
     pub tls: rustls::ClientConfig,
+    /// TLS towards the source of the directory.
+    pub directory_tls: rustls::ClientConfig,
     /// The earliest end of an own certificate.
     pub valid_until: Timestamp,
 }
@@ -64,8 +66,10 @@ impl Keys {
         let valid_until = signer.not_after().min(facts.not_after);
         let tls_key = PrivateKeyDer::from_pem_file(&files.tls_key)
             .with_context(|| format!("TLS key {}", files.tls_key.display()))?;
+        let directory_tls =
+            portal_tls(&settings.directory.authority, tls_chain.clone(), tls_key.clone_key())?;
         let tls = portal_tls(&settings.portal_authority, tls_chain, tls_key)?;
-        Ok(Keys { storage, signer, identity, anchors, tls, valid_until })
+        Ok(Keys { storage, signer, identity, anchors, tls, directory_tls, valid_until })
     }
 }
 

@@ -18,6 +18,7 @@ use beeldbox_dicom::{Listeners, NodePolicy};
 use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
 use beeldbox_transfer::deliver::Deliverer;
+use beeldbox_transfer::directory::source::DirectorySource;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
 use beeldbox_transfer::fetch::Fetcher;
@@ -58,11 +59,13 @@ pub async fn run(settings: Settings) -> Result<()> {
 
     let (custody, recovery) = open_custody(&settings, keys.storage.clone(), started_at).await?;
     info!(recovery, "custody is open");
-    let directory = DirectoryCopy::default();
-    directory.load(&custody, None).await.context("the stored directory")?;
+    let directory = DirectoryCopy::new(settings.directory.refuse_after);
+    directory.load(&custody, started_at).await.context("the stored directory")?;
     let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));
     let portal =
         PortalClient::new(&settings.portal_url, keys.tls.clone(), user_agent).context("portal client")?;
+    let source = DirectorySource::new(&settings.directory.url, keys.directory_tls, user_agent)
+        .context("client of the directory")?;
     let certificates_valid_until = keys.valid_until;
     let road = Road::new(RoadParts {
         custody: custody.clone(),
@@ -80,7 +83,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         stop: stop.clone(),
     });
 
-    let mut workers = start_workers(&road, &stop);
+    let mut workers = start_workers(&road, source, &stop);
     let (listeners, dicom_address) = open_dicom_ports(&settings).await?;
     let intake = Arc::new(CustodyIntake::new(road.clone()));
     let dicom_stop = stop.clone().cancelled_owned();
@@ -191,9 +194,9 @@ fn node_policy(settings: &Settings) -> NodePolicy {
     policy
 }
 
-fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+fn start_workers(road: &Road, source: DirectorySource, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     vec![
-        worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
+        worker::spawn(DirectorySync::new(road.clone(), source), stop.clone()),
         worker::spawn(Closer::new(road.clone()), stop.clone()),
         worker::spawn(CommitmentReporter::new(road.clone()), stop.clone()),
         worker::spawn(SendAhead::new(road.clone()), stop.clone()),

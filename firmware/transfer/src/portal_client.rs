@@ -287,18 +287,6 @@ impl PortalClient {
         read_json(send(request).await?).await
     }
 
-    /// A page of the directory, of a search or of a history.
-    ///
-    /// # Errors
-    /// As the portal answers.
-    pub async fn directory_page(&self, path: &str) -> Result<Bundle<serde_json::Value>, PortalError> {
-        let path = path.strip_prefix(&*self.base).unwrap_or(path);
-        if !path.starts_with("/fhir/") {
-            return Err(PortalError::NotUnderstood("the next page is not under /fhir"));
-        }
-        read_json(send(self.request(Method::GET, path).header(ACCEPT, FHIR_JSON)).await?).await
-    }
-
     /// Publishes how this box receives.
     ///
     /// # Errors
@@ -369,7 +357,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Tells a certificate that is not believed from a line that is down: the first needs a person.
-fn transport(error: reqwest::Error) -> PortalError {
+pub(crate) fn transport(error: reqwest::Error) -> PortalError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(tls) = inner.downcast_ref::<rustls::Error>() {

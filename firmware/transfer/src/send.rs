@@ -103,6 +103,8 @@ impl Sender {
                 AddressError::UnknownAddressee | AddressError::CannotReceive => {
                     retry(WaitReason::OtherHospital)
                 }
+                // The directory comes from where the parts go to.
+                AddressError::DirectoryTooOld => retry(WaitReason::PortalUnreachable),
                 AddressError::NotAcknowledged(_) | AddressError::NothingToSend => {
                     retry(WaitReason::Technician)
                 }

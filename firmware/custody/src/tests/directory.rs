@@ -2,8 +2,8 @@
 
 use super::ward::*;
 use crate::{
-    AddresseeSnapshot, Changes, Custody, DirectoryMark, DirectorySource, Extent, MOST_FAVOURITES,
-    OutboundState, StagedEntry,
+    AddresseeSnapshot, Changes, Custody, DirectoryCounts, DirectoryMark, DirectorySource, Extent,
+    MOST_FAVOURITES, OutboundState, StagedEntry,
 };
 
 const ORGANISATION: &str = "Organization";
@@ -35,7 +35,8 @@ async fn what_is_staged_does_not_count_until_it_is_taken_over_with_its_mark() {
     let (_dir, custody) = empty_ward();
     custody.stage_directory(ORGANISATION, vec![here("a", "1", 0), here("b", "1", 0)]).await.unwrap();
     assert!(held(&custody).is_empty());
-    assert_eq!(custody.directory_counts(ORGANISATION).await.unwrap(), (0, 2));
+    let counts = DirectoryCounts { here: 0, all: 0, staged: 2 };
+    assert_eq!(custody.directory_counts(ORGANISATION).await.unwrap(), counts);
     let mark = Some("m".to_owned());
     assert_eq!(custody.take_over_directory(ORGANISATION, Extent::Whole, mark.clone()).await.unwrap(), 2);
     assert_eq!(held(&custody), pairs(&[("a", "1"), ("b", "1")]));
@@ -100,7 +101,7 @@ async fn another_source_forgets_the_marks_and_keeps_the_copy() {
     assert_eq!(source, Some(DirectorySource { url: "https://a/fhir".to_owned(), synced_at: Some(at(7)) }));
     custody.change_directory_source("https://b/fhir", &[ORGANISATION]).await.unwrap();
     let source = custody.directory_source().await.unwrap();
-    assert_eq!(source, Some(DirectorySource { url: "https://b/fhir".to_owned(), synced_at: None }));
+    assert_eq!(source, Some(DirectorySource { url: "https://b/fhir".to_owned(), synced_at: Some(at(7)) }));
     assert_eq!(custody.directory_mark(ORGANISATION).await.unwrap(), None);
     assert_eq!(custody.directory_mark("Task").await.unwrap().as_deref(), Some("9"));
     assert_eq!(held(&custody).len(), 1);

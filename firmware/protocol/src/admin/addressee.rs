@@ -49,6 +49,17 @@ pub struct Addressee {
     pub reception: Reception,
 }
 
+impl Addressee {
+    /// Where inside the organisation: the department and the person, if either is named.
+    pub fn desk(&self) -> Option<String> {
+        match (&self.department, &self.person) {
+            (Some(department), Some(person)) => Some(format!("{department}, {person}")),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
+        }
+    }
+}
+
 /// How an addressee receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -72,7 +72,7 @@ impl Kind {
     ];
 
     /// Its name in FHIR.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Organization => "Organization",
             Kind::Location => "Location",

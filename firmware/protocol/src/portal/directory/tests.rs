@@ -186,7 +186,11 @@ impl Dice {
 }
 
 /// What the search promises, looked up entry by entry.
-fn scanned(directory: &Directory, held: &BTreeMap<AddresseeId, Vec<String>>, query: &str) -> Vec<AddresseeId> {
+fn scanned(
+    directory: &Directory,
+    held: &BTreeMap<AddresseeId, Vec<String>>,
+    query: &str,
+) -> Vec<AddresseeId> {
     let wanted = wanted(query);
     let mut found = Vec::new();
     for (position, row) in directory.entries.iter().enumerate() {
