@@ -11,6 +11,8 @@ pub mod foreign;
 pub mod forged;
 // Peers that mean no good.
 pub mod hostile;
+// A directory that is not the portal's, and may misbehave.
+pub mod odd_directory;
 // Stories with DICOM settings of their own, and what is sent to other names and ports.
 pub mod own_settings;
 // Two hospitals, a portal, and verbs.
