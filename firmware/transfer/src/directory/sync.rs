@@ -205,7 +205,7 @@ impl DirectorySync {
     }
 
     /// Stages every page of an answer. Gives the mark to go on from: that of the first page, so that what changed while
-    /// paging is asked for again.
+    /// paging is asked for again; but of the last where each page goes on from the mark of the one before.
     async fn read_all(
         &self,
         kind: Kind,
@@ -232,6 +232,9 @@ impl DirectorySync {
                 return Err(DirectoryError::Endless);
             }
             odd += page.odd;
+            if page.next.as_deref().is_some_and(|link| goes_on_from(page.mark, link)) {
+                mark = None;
+            }
             next = page.next.map(|link| self.source.next(&url, &link)).transpose()?;
             if !page.told.is_empty() {
                 let entries = page.told.into_iter().map(staged).collect();
@@ -300,6 +303,13 @@ fn mark_of(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
     Some(mark.min(now))
 }
 
+/// Whether the next page is asked for with this page's mark: then pages come in the order of change, and the first
+/// page's mark would have all later ones told again (`PORTAL.md` §3).
+fn goes_on_from(mark: Option<Timestamp>, link: &str) -> bool {
+    let link = link.replace("%3A", ":");
+    mark.is_some_and(|mark| ["=", "=ge"].iter().any(|sign| link.contains(&format!("{sign}{mark}"))))
+}
+
 fn staged(told: Told) -> StagedEntry {
     let (json, has_ended) = match told.now {
         Now::Here { json, has_ended } => (Some(json), has_ended),
@@ -363,6 +373,16 @@ mod tests {
         let spent = |pages, told, now| Budget { pages, told, until: later }.spend(10, now).is_err();
         assert!(!spent(1, 10, later));
         assert!(spent(0, 10, now) && spent(1, 9, now) && spent(1, 10, later + SignedDuration::from_secs(1)));
+    }
+
+    #[test]
+    fn pages_may_go_on_from_their_mark() {
+        let mark = "2026-11-23T09:14:07.312001Z".parse().ok();
+        assert!(goes_on_from(mark, "/fhir/Task?_since=2026-11-23T09:14:07.312001Z&_count=2"));
+        assert!(goes_on_from(mark, "/fhir/Task?_since=2026-11-23T09%3A14%3A07.312001Z"));
+        assert!(goes_on_from(mark, "/fhir/Task?_lastUpdated=ge2026-11-23T09:14:07.312001Z"));
+        assert!(!goes_on_from(mark, "/fhir/Task?_since=2026-11-23T09:00:00Z&page=2"));
+        assert!(!goes_on_from(None, "/fhir/Task?_since=2026-11-23T09:00:00Z&page=2"));
     }
 
     #[test]
