@@ -5,7 +5,7 @@ mod desk;
 mod fake_box;
 
 use axum::http::StatusCode;
-use beeldbox_protocol::admin::{CheckFlag, DeclineCode, Question, StateCode};
+use beeldbox_protocol::admin::{CheckFlag, DeclineCode, Question, RefusalCode, StateCode};
 use desk::Desk;
 
 #[tokio::test]
@@ -188,6 +188,77 @@ async fn an_open_page_fetches_only_its_block() {
     let block = desk.fragment("/sent").await;
     assert!(block.text.contains("id=\"live\"") && block.text.contains("id=\"menu\""));
     assert!(!block.text.contains("<html") && block.text.contains("<progress"));
+}
+
+#[tokio::test]
+async fn favourites_and_the_last_addressees_come_first_and_are_set_here() {
+    let desk = Desk::signed_in("nl").await;
+    let page = desk.get("/send/17").await;
+    let (favourite, last) = (page.text.find("value=\"noord-rad\""), page.text.find("value=\"zuid-card\""));
+    assert!(favourite.is_some() && favourite < last, "{}", page.text);
+    assert!(page.text.contains("Maak favoriet: Zuiderpoort UMC – Cardiologie"));
+    assert!(page.text.contains("Adresboek bijgewerkt"));
+    let fields = [
+        ("fingerprint", page.field("fingerprint")),
+        ("favour", "zuid-card".to_owned()),
+        ("note", "bewaard".to_owned()),
+    ];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let back = desk.post("/send/17", &fields).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.text);
+    let page = desk.get(back.location()).await;
+    assert!(page.text.contains("Geen favoriet meer: Zuiderpoort UMC – Cardiologie"));
+    assert!(page.text.contains("bewaard"), "what was typed is still there");
+    let unset = [("fingerprint", page.field("fingerprint")), ("unfavour", "noord-rad".to_owned())];
+    let unset: Vec<(&str, &str)> = unset.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    desk.post("/send/17", &unset).await;
+    let Question::SetFavourite { addressee, is_favourite: false } = &desk.fake.acts()[1].question else {
+        panic!("{:?}", desk.fake.acts())
+    };
+    assert_eq!(addressee.as_str(), "noord-rad");
+    assert_eq!(desk.fake.acts()[1].actor.name, desk::ACCOUNT);
+}
+
+#[tokio::test]
+async fn an_addressee_to_a_person_shows_all_three_lines_and_portal_delivery_is_labelled() {
+    let desk = Desk::signed_in("nl").await;
+    desk.fake.change(|world| {
+        let entry = world.directory.iter_mut().find(|entry| entry.id.as_str() == "kust-1").unwrap();
+        entry.person = Some("dr. J. de Wit".to_owned());
+        entry.location = Some("Kustziekenhuis, locatie Haven".to_owned());
+        world.favourites = vec![entry.id.clone()];
+    });
+    for path in ["/addressees?q=kust", "/send/17"] {
+        let page = desk.get(path).await;
+        for words in
+            ["Kustziekenhuis", "Radiologie", "locatie Haven", "dr. J. de Wit", "ontvangt via het portaal"]
+        {
+            assert!(page.text.contains(words), "{path} lacks {words}: {}", page.text);
+        }
+    }
+    let (_, page) = desk.check_page(17, "kust-1", "").await;
+    for words in ["dr. J. de Wit", "ontvangt via het portaal", "box bij het portaal, die ze kan lezen"] {
+        assert!(page.text.contains(words), "the check page lacks {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_too_old_is_said_before_and_at_the_check() {
+    let desk = Desk::signed_in("nl").await;
+    desk.fake.change(|world| world.status.portal.directory_trouble = Some("it goes round".to_owned()));
+    assert!(desk.get("/send/17").await.text.contains("het bijwerken lukt nu niet"));
+    let status = desk.get("/status").await;
+    assert!(status.text.contains("kan nu niet worden bijgewerkt") && status.text.contains("it goes round"));
+    desk.fake.change(|world| {
+        world.status.portal.directory_is_too_old = true;
+        let message = "too old".to_owned();
+        world.obstacle =
+            Some(beeldbox_protocol::admin::Refusal { code: RefusalCode::DirectoryTooOld, message });
+    });
+    assert!(desk.get("/send/17").await.text.contains("te oud om op te vertrouwen"));
+    assert!(desk.get("/status").await.text.contains("Het adresboek is te oud"));
+    let (_, page) = desk.check_page(17, "zuid-rad", "").await;
+    assert!(page.text.contains("SND-205") && !page.text.contains("id=\"confirm\""));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub use crate::adoption::AttributesReader;
 pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
-pub use crate::directory::{DirectoryEntry, DirectoryMark, KnownKey};
+pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
 pub use crate::error::{CustodyError, IntakeError, ReadError};
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};

@@ -10,10 +10,11 @@ use crate::error::CustodyError;
 const APPLICATION_ID: i64 = 0x4265_4c64;
 
 /// Version of `schema.sql`. Migrations only go forward.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// Each takes a ledger from the version before it to its own. A landed one is never changed.
-const MIGRATIONS: [(i64, &str); 1] = [(2, include_str!("migrations/2.sql"))];
+const MIGRATIONS: [(i64, &str); 2] =
+    [(2, include_str!("migrations/2.sql")), (3, include_str!("migrations/3_directory.sql"))];
 
 /// Statements kept prepared: more than there are.
 const STATEMENTS_KEPT: usize = 128;

@@ -199,13 +199,39 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (due_at);
 CREATE INDEX outbox_by_transfer ON outbox (transfer);
 
--- The national directory, as last read.
+-- The national directory, as last read. Nothing is removed: what has ended there is marked.
 CREATE TABLE directory_entry (
     resource_type TEXT NOT NULL, -- FHIR resource type
     id            TEXT NOT NULL, -- FHIR logical id
-    json          TEXT NOT NULL, -- the resource
+    json          TEXT NOT NULL, -- what counts of the resource
+    ended         INTEGER NOT NULL DEFAULT 0 CHECK (ended IN (0, 1)), -- no longer exists there
     PRIMARY KEY (resource_type, id)
 ) STRICT;
+
+-- Changes of the directory while they are being read; they count when all of a type are there.
+CREATE TABLE directory_staged (
+    resource_type TEXT NOT NULL, -- FHIR resource type
+    id            TEXT NOT NULL, -- FHIR logical id
+    json          TEXT, -- what counts of the resource; NULL if it was removed there
+    ended         INTEGER NOT NULL CHECK (ended IN (0, 1)), -- says of itself that it has ended
+    changed_at    INTEGER NOT NULL, -- when it was changed there; 0 if that was not said
+    PRIMARY KEY (resource_type, id)
+) STRICT;
+
+-- Where the copy of the directory comes from. One row.
+CREATE TABLE directory_source (
+    only      INTEGER PRIMARY KEY CHECK (only = 1), -- keeps it one row
+    url       TEXT NOT NULL, -- address of the source; marks mean nothing to another
+    synced_at INTEGER -- when the whole copy was last brought up to date; NULL if never
+) STRICT;
+
+-- Addressees that a person wants to see first.
+CREATE TABLE favourite (
+    account   TEXT NOT NULL, -- whose
+    addressee TEXT NOT NULL, -- id in the directory
+    since     INTEGER NOT NULL, -- when it was chosen
+    PRIMARY KEY (account, addressee)
+) STRICT, WITHOUT ROWID;
 
 -- How far the directory was read.
 CREATE TABLE directory_mark (

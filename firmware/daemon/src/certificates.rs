@@ -12,6 +12,7 @@ use beeldbox_protocol::envelope::jws::OrganisationSigner;
 use beeldbox_protocol::envelope::trust::{TrustAnchors, TrustError};
 use beeldbox_protocol::ident::{Digest, Ura};
 use beeldbox_transfer::Clock;
+use beeldbox_transfer::directory::source::DirectorySource;
 use beeldbox_transfer::est::{self, Applicant, EnrolError};
 use beeldbox_transfer::portal_client::PortalClient;
 use jiff::{SignedDuration, Timestamp};
@@ -68,11 +69,22 @@ impl Shown {
     }
 }
 
+/// Whom the certificate is shown to, and who may vouch for them.
+pub struct Outside {
+    /// The portal.
+    pub portal: PortalClient,
+    /// Who may vouch for it.
+    pub portal_roots: Arc<rustls::RootCertStore>,
+    /// The source of the directory.
+    pub directory: DirectorySource,
+    /// Who may vouch for that.
+    pub directory_roots: Arc<rustls::RootCertStore>,
+}
+
 /// The certificates of the box.
 pub struct Certificates {
     sealed: Arc<Sealed>,
-    portal_roots: Arc<rustls::RootCertStore>,
-    portal: PortalClient,
+    outside: Outside,
     clock: Clock,
     ura: Ura,
     signing: Shown,
@@ -85,16 +97,14 @@ impl Certificates {
     /// Takes over what was loaded.
     pub fn new(
         sealed: Sealed,
-        portal_roots: Arc<rustls::RootCertStore>,
-        portal: PortalClient,
+        outside: Outside,
         clock: Clock,
         signing: &Pair,
         shown_to_portal: Option<&Pair>,
     ) -> Self {
         Certificates {
             sealed: Arc::new(sealed),
-            portal_roots,
-            portal,
+            outside,
             clock,
             ura: signing.facts.ura.clone(),
             signing: Shown::of(signing),
@@ -147,10 +157,10 @@ impl Certificates {
     pub async fn enrol(&self, code: &Confidential, fingerprint: &Digest) -> Result<(), CertificateError> {
         let _place = self.changing.try_acquire().map_err(|_| CertificateError::Busy)?;
         let (key, request) = self.new_key()?;
-        let tls = keys::portal_tls(&self.portal_roots, None)?;
+        let tls = keys::portal_tls(&self.outside.portal_roots, None)?;
         let request_der = request.der().to_vec();
         let applicant = Applicant { ura: &self.ura, request: &request_der, now: (self.clock)() };
-        let chain = est::enrol(&self.portal, &tls, &applicant, code, fingerprint).await?;
+        let chain = est::enrol(&self.outside.portal, &tls, &applicant, code, fingerprint).await?;
         self.use_at_portal(chain, key).await?;
         info!("enrolled at the portal");
         Ok(())
@@ -168,7 +178,7 @@ impl Certificates {
         let (key, request) = self.new_key()?;
         let request_der = request.der().to_vec();
         let applicant = Applicant { ura: &self.ura, request: &request_der, now: (self.clock)() };
-        let chain = est::renew(&self.portal, &applicant).await?;
+        let chain = est::renew(&self.outside.portal, &applicant).await?;
         self.use_at_portal(chain, key).await?;
         info!("the certificate for the portal is renewed");
         Ok(())
@@ -186,10 +196,13 @@ impl Certificates {
     ) -> Result<(), CertificateError> {
         let key_read = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("our own key")?;
         let pair = Pair::new(chain, key_read)?;
-        let tls = keys::portal_tls(&self.portal_roots, Some(&pair))
+        let tls = keys::portal_tls(&self.outside.portal_roots, Some(&pair))
             .map_err(|_| CertificateError::Unusable("the certificate is for another key".to_owned()))?;
         self.keep(CertificateUse::Portal, &pair, &key).await?;
-        self.portal.change_tls(&tls).map_err(EnrolError::Portal)?;
+        self.outside.portal.change_tls(&tls).map_err(EnrolError::Portal)?;
+        let directory_tls =
+            keys::portal_tls(&self.outside.directory_roots, Some(&pair)).context("our own key")?;
+        self.outside.directory.change_tls(&directory_tls).context("client of the directory")?;
         let shown = Shown::of(&pair);
         *self.shown_to_portal.write().expect("nobody panics while holding this lock") = Some(shown);
         Ok(())

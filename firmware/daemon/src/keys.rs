@@ -36,6 +36,8 @@ pub struct Keys {
     pub portal: Option<Pair>,
     /// Who may vouch for the portal.
     pub portal_roots: Arc<rustls::RootCertStore>,
+    /// Who may vouch for the source of the directory.
+    pub directory_roots: Arc<rustls::RootCertStore>,
     /// What changes while the box runs.
     pub sealed: Sealed,
 }
@@ -68,6 +70,7 @@ impl Keys {
             bail!("TLS certificate and signing certificate name different organisations");
         }
         let portal_roots = Arc::new(roots(&settings.portal_authority)?);
+        let directory_roots = Arc::new(roots(&settings.directory.authority)?);
         Ok(Keys {
             storage,
             signer,
@@ -77,6 +80,7 @@ impl Keys {
             anchors,
             portal,
             portal_roots,
+            directory_roots,
             sealed,
         })
     }

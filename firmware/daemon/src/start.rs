@@ -19,6 +19,7 @@ use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
 use beeldbox_transfer::connection::{Proxy, ProxyAccount};
 use beeldbox_transfer::deliver::Deliverer;
+use beeldbox_transfer::directory::source::DirectorySource;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
 use beeldbox_transfer::fetch::Fetcher;
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Desk};
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, Outside};
 use crate::dicom_tls;
 use crate::keys::{self, Keys};
 use crate::renew::Renewer;
@@ -65,19 +66,26 @@ pub async fn run(settings: Settings) -> Result<()> {
 
     let (custody, recovery) = open_custody(&settings, keys.storage.clone(), started_at).await?;
     info!(recovery, "custody is open");
-    let directory = DirectoryCopy::default();
-    directory.load(&custody, None).await.context("the stored directory")?;
+    let directory = DirectoryCopy::new(settings.directory.refuse_after);
+    directory.load(&custody, started_at).await.context("the stored directory")?;
     let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));
     let tls = keys::portal_tls(&keys.portal_roots, keys.portal.as_ref())?;
     let way = way_to_portal(&settings, &clock)?;
+    let directory_tls = keys::portal_tls(&keys.directory_roots, keys.portal.as_ref())?;
+    let source = DirectorySource::by(&settings.directory.url, directory_tls, user_agent, way.proxy.clone())
+        .context("client of the directory")?;
     let portal = PortalClient::by(&settings.portal_url, tls, user_agent, way).context("portal client")?;
     if keys.portal.is_none() {
         warn!("this box has no certificate for the portal yet: enrol it with `beeldboxctl enrol`");
     }
     let certificates = Arc::new(Certificates::new(
         keys.sealed,
-        keys.portal_roots,
-        portal.clone(),
+        Outside {
+            portal: portal.clone(),
+            portal_roots: keys.portal_roots,
+            directory: source.clone(),
+            directory_roots: keys.directory_roots,
+        },
         Arc::clone(&clock),
         &keys.signing,
         keys.portal.as_ref(),
@@ -99,7 +107,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         stop: stop.clone(),
     });
 
-    let mut workers = start_workers(&road, &stop);
+    let mut workers = start_workers(&road, source, &stop);
     workers.push(worker::spawn(Renewer::new(Arc::clone(&certificates)), stop.clone()));
     let (listeners, dicom_address) = open_dicom_ports(&settings).await?;
     let intake = Arc::new(CustodyIntake::new(road.clone()));
@@ -236,9 +244,9 @@ fn node_policy(settings: &Settings) -> NodePolicy {
     policy
 }
 
-fn start_workers(road: &Road, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+fn start_workers(road: &Road, source: DirectorySource, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     vec![
-        worker::spawn(DirectorySync::new(road.clone()), stop.clone()),
+        worker::spawn(DirectorySync::new(road.clone(), source), stop.clone()),
         worker::spawn(Closer::new(road.clone()), stop.clone()),
         worker::spawn(CommitmentReporter::new(road.clone()), stop.clone()),
         worker::spawn(SendAhead::new(road.clone()), stop.clone()),

@@ -32,6 +32,9 @@ pub enum AddressError {
     /// The key cannot be believed.
     #[error("the addressee's key is not verified")]
     NotVerified(#[source] TrustError),
+    /// Nobody knows any more whether what the directory says is so.
+    #[error("the copy of the directory is too old to send to what stands in it")]
+    DirectoryTooOld,
     /// A flag was not ticked.
     #[error("the person did not confirm what the check page asks for")]
     NotAcknowledged(Vec<CheckFlag>),
@@ -70,6 +73,9 @@ pub fn look_up(road: &Road, id: &AddresseeId) -> Result<(Addressee, RecipientVer
         return Err(AddressError::Ourselves);
     }
     let statement = entry.key_statement.as_deref().ok_or(AddressError::CannotReceive)?;
+    if road.directory.age(road.now()).is_too_old {
+        return Err(AddressError::DirectoryTooOld);
+    }
     let recipient = RecipientVerified::verify(statement, &entry.addressee.ura, &road.anchors, road.now())
         .map_err(AddressError::NotVerified)?;
     Ok((entry.addressee, recipient))
@@ -154,7 +160,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
             id: addressee.id.clone(),
             ura: addressee.ura.clone(),
             name: recipient.organisation().name().to_owned(),
-            department: addressee.department.clone(),
+            department: addressee.desk(),
             key_id: recipient.key_id().to_string(),
             recipient_json: String::new(),
         }),

@@ -98,7 +98,9 @@ impl Worker for News {
                 } else if new_mark.is_some() && new_mark != mark {
                     let mark = new_mark
                         .map(|mark| DirectoryMark { resource_type: MARK.to_owned(), mark: mark.to_string() });
-                    if let Err(error) = self.road.custody.put_directory(Vec::new(), mark).await {
+                    if let Some(mark) = mark
+                        && let Err(error) = self.road.custody.put_mark(mark).await
+                    {
                         error!(%error, "the mark of the news cannot be stored");
                     }
                 } else if !is_old_news {

@@ -331,18 +331,6 @@ impl PortalClient {
         read_json(send(request).await?).await
     }
 
-    /// A page of the directory, of a search or of a history.
-    ///
-    /// # Errors
-    /// As the portal answers.
-    pub async fn directory_page(&self, path: &str) -> Result<Bundle<serde_json::Value>, PortalError> {
-        let path = path.strip_prefix(&*self.base).unwrap_or(path);
-        if !path.starts_with("/fhir/") {
-            return Err(PortalError::NotUnderstood("the next page is not under /fhir"));
-        }
-        read_json(send(self.request(Method::GET, path).header(ACCEPT, FHIR_JSON)).await?).await
-    }
-
     /// Publishes how this box receives.
     ///
     /// # Errors

@@ -143,6 +143,8 @@ async fn give_back(road: &Road, row: &TransferRow, failure: SendError) {
             }
             // The directory may be behind; it is asked again before a person is.
             AddressError::UnknownAddressee | AddressError::CannotReceive => retry(WaitReason::OtherHospital),
+            // The directory comes from where the parts go to.
+            AddressError::DirectoryTooOld => retry(WaitReason::PortalUnreachable),
             AddressError::NotAcknowledged(_) | AddressError::NothingToSend => retry(WaitReason::Technician),
             AddressError::Step(step) => return road.step_failed(row, step).await,
         },

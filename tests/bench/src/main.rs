@@ -1,5 +1,7 @@
 //! `beeldbox-bench`: how fast the box takes studies in, beside what others do on the same machine, in the same minutes.
 
+// The address book, searched.
+mod addressees;
 // The box as a contender.
 mod appliance;
 // What the disk can do.
@@ -99,6 +101,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The address book: put together and searched with as many entries as a country has.
+    Addressees {
+        /// Entries.
+        #[arg(long, default_value_t = 200_000)]
+        entries: usize,
+        /// Searches.
+        #[arg(long, default_value_t = 5000)]
+        queries: usize,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// The ledger: the same operations with few and with many instances in custody.
     Ledger {
         /// Few.
@@ -130,6 +144,7 @@ fn main() -> Result<()> {
             one(contender, study, associations, rounds, beside.as_deref())
         }
         Command::Seal { json } => seal(json),
+        Command::Addressees { entries, queries, json } => addressees::measure(entries, queries, json),
         Command::Ledger { few, many, folder, json } => ledger::compare(&folder, few, many, json),
     }
 }

@@ -18,13 +18,16 @@ use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::envelope::recipient::{RecipientIdentity, RecipientVerified};
 use beeldbox_protocol::envelope::trust::TrustAnchors;
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
-use beeldbox_protocol::portal::directory::BOX_CONNECTION;
+use beeldbox_protocol::portal::directory::page::Now;
+use beeldbox_protocol::portal::directory::{BOX_CONNECTION, Kind as Resource};
 use beeldbox_protocol::portal::fhir::{
     Coding, Endpoint, Extension, Identifier, RECIPIENT_KEY_EXTENSION, Reference, Task, URA_SYSTEM,
 };
 use beeldbox_protocol::portal::task::{
     NewTransfer, PartEntry, TaskStatus, TransferNotice, commit, with_receipt,
 };
+use beeldbox_transfer::directory::source::{Ask, DirectorySource};
+use beeldbox_transfer::line::Traveller;
 use beeldbox_transfer::portal_client::PortalClient;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -112,6 +115,7 @@ pub fn tls(authority: &CertificateDer<'static>, identity: Option<&Identity>) -> 
 pub struct Hospital {
     ura: Ura,
     portal: PortalClient,
+    directory: DirectorySource,
     signer: OrganisationSigner,
     identity: RecipientIdentity,
     /// Recipient keys of the others, verified, as far as the directory told them.
@@ -132,10 +136,13 @@ impl Hospital {
     ) -> Result<Self> {
         let tls_identity = fleet.tally.time(Kind::Enrol, 0, enrol(url, authority, code)).await?;
         let portal = PortalClient::new(url, tls(authority, Some(&tls_identity))?, "fleet")?;
+        let directory = format!("{url}/fhir");
+        let directory = DirectorySource::new(&directory, tls(authority, Some(&tls_identity))?, "fleet")?;
         let signing = Identity::of(signing)?;
         let hospital = Hospital {
             ura: ura.clone(),
             portal,
+            directory,
             signer: OrganisationSigner::new(&signing.key, vec![signing.certificate])?,
             identity: RecipientIdentity::from_seed(&fleet.fill::<32>()?)?,
             keys: Mutex::default(),
@@ -166,15 +173,17 @@ impl Hospital {
 
     /// Reads the whole directory and verifies every recipient key in it.
     pub async fn read_directory(&self, fleet: &Fleet) -> Result<()> {
-        for kind in ["Organization", "Location", "HealthcareService", "Endpoint"] {
-            let mut path = Some(format!("/fhir/{kind}?_count=100"));
-            while let Some(next) = path {
-                let reading = self.portal.directory_page(&next);
-                let page = fleet.tally.time(Kind::Directory, 0, reading).await?;
-                path = page.next().map(str::to_owned);
-                for resource in page.entry.into_iter().filter_map(|entry| entry.resource) {
-                    if kind == "Endpoint" {
-                        self.learn_key(fleet, serde_json::from_value(resource)?)?;
+        for kind in
+            [Resource::Organization, Resource::Location, Resource::HealthcareService, Resource::Endpoint]
+        {
+            let mut next = Some(self.directory.first(kind, Ask::Whole));
+            while let Some(url) = next {
+                let reading = self.directory.page(kind, url.clone());
+                let page = fleet.tally.time(Kind::Directory, 0, reading).await?.page;
+                next = page.next.as_deref().map(|link| self.directory.next(&url, link)).transpose()?;
+                for told in page.told.into_iter().filter(|_| kind == Resource::Endpoint) {
+                    if let Now::Here { json, .. } = told.now {
+                        self.learn_key(fleet, serde_json::from_str(&json)?)?;
                     }
                 }
             }
@@ -227,7 +236,7 @@ impl Hospital {
         for _ in 0..fleet.plan.parts {
             let part = ciphertext(fleet)?;
             let (sha256, len) = (Digest::of(&part), part.len() as u64);
-            let putting = self.portal.put_part(&transfer, &sha256, part);
+            let putting = self.portal.put_part(&transfer, &sha256, part, false);
             fleet.tally.time(Kind::PutPart, fleet.plan.part_len, putting).await?;
             let (id, key) = (PackId::from_random(fleet.fill()?), SecretKey::from_bytes(fleet.fill()?));
             packs.push(ListedPack { id, key, len, parts: vec![ListedPart { sha256, len }] });
@@ -240,7 +249,7 @@ impl Hospital {
         let key = key.context("no key of the addressee")?;
         let sealed = Bytes::from(letter::seal(&letter, &self.signer, &[&key], &fleet.random)?);
         let (digest, len) = (Digest::of(&sealed), sealed.len());
-        fleet.tally.time(Kind::PutLetter, len, self.portal.put_letter(&transfer, sealed)).await?;
+        fleet.tally.time(Kind::PutLetter, len, self.portal.put_letter(&transfer, sealed, false)).await?;
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(transfer, (digest, to.clone()));
         let draft = fleet.tally.time(Kind::ReadTask, 0, self.portal.task(&transfer)).await?;
         let committed = commit(draft, &parts);
@@ -327,7 +336,8 @@ impl Hospital {
             letter::open(&sealed, &transfer, &self.identity, &self.ura, &fleet.anchors, now)?;
         ensure!(*sender.organisation().ura() == notice.sender, "the letter is of somebody else");
         for part in letter.packs.iter().flat_map(|pack| &pack.parts) {
-            let getting = self.portal.part(&transfer, &part.sha256, part.len);
+            let traveller = Traveller { transfer, urgent: false };
+            let getting = self.portal.part(traveller, &part.sha256, part.len);
             fleet.tally.time(Kind::GetPart, fleet.plan.part_len, getting).await?;
         }
         let mut task = fleet.tally.time(Kind::ReadTask, 0, self.portal.task(&transfer)).await?;

@@ -121,29 +121,25 @@ pub fn directory() -> Vec<Value> {
 mod tests {
     use std::collections::HashSet;
 
-    use beeldbox_protocol::portal::directory::{Directory, Resources};
+    use beeldbox_protocol::portal::directory::{DirectoryBuilder, Kind};
 
     use super::*;
 
-    fn of_kind<R: serde::de::DeserializeOwned>(kind: &str) -> Vec<R> {
-        let found = directory().into_iter().filter(|resource| resource["resourceType"] == kind);
-        found.map(|resource| serde_json::from_value(resource).unwrap()).collect()
-    }
-
     #[test]
     fn every_organisation_and_department_can_be_found() {
-        let resources = Resources {
-            organizations: of_kind("Organization"),
-            services: of_kind("HealthcareService"),
-            locations: of_kind("Location"),
-            endpoints: vec![],
-        };
-        assert_eq!(resources.organizations.len(), 45);
-        assert!((100..200).contains(&resources.services.len()), "{}", resources.services.len());
+        let mut builder = DirectoryBuilder::new(jiff::Timestamp::UNIX_EPOCH);
+        let resources = directory();
+        for resource in &resources {
+            let kind = Kind::ALL.into_iter().find(|kind| resource["resourceType"] == kind.as_str()).unwrap();
+            builder.add(kind, &resource.to_string()).unwrap();
+        }
+        let of_kind = |kind: &str| resources.iter().filter(|one| one["resourceType"] == kind).count();
+        assert_eq!(of_kind("Organization"), 45);
+        assert!((100..200).contains(&of_kind("HealthcareService")), "{}", of_kind("HealthcareService"));
         let uras: HashSet<_> =
-            resources.organizations.iter().map(|o| o.identifier[0].value.clone()).collect();
+            resources.iter().filter_map(|one| one["identifier"][0]["value"].as_str()).collect();
         assert_eq!(uras.len(), 45);
-        let directory = Directory::build(&resources);
+        let directory = builder.build();
         let found = directory.find(&"zuid-radiologie".parse().unwrap()).unwrap();
         assert_eq!(found.addressee.ura.as_str(), "90000382");
         assert_eq!(found.addressee.place.as_deref(), Some("Eindhoven"));

@@ -13,6 +13,8 @@ pub mod forged;
 pub mod hostile;
 // The line to the portal, in our hands.
 pub mod narrow_line;
+// A directory that is not the portal's, and may misbehave.
+pub mod odd_directory;
 // Stories with DICOM settings of their own, and what is sent to other names and ports.
 pub mod own_settings;
 // Two hospitals, a portal, and verbs.

@@ -127,8 +127,8 @@ async fn lay(
         valid_until: tomorrow(),
     };
     portal.create_task(&transfer, &draft.draft()).await.expect("a draft");
-    portal.put_part(&transfer, &part.digest, noise.into()).await.expect("a part");
-    portal.put_letter(&transfer, sealed).await.expect("a letter");
+    portal.put_part(&transfer, &part.digest, noise.into(), false).await.expect("a part");
+    portal.put_letter(&transfer, sealed, false).await.expect("a letter");
     let there = portal.task(&transfer).await.expect("the draft");
     portal.update_task(&transfer, &task::commit(there, &[part])).await.expect("a commit");
     transfer

@@ -18,6 +18,12 @@ const before = document.querySelector("#chosen input");
 if (before) value.value = before.value;
 for (const id of ["search", "results", "chosen"]) document.getElementById(id)?.remove();
 box.append(list, said, value);
+const usual = [...document.querySelectorAll("#usual input")];
+for (const one of usual) {
+  // The hidden field says who is chosen.
+  one.name = "usual";
+  one.addEventListener("change", () => take(one.value, one.dataset.name));
+}
 box.classList.toggle("is-chosen", !!value.value);
 
 input.addEventListener("input", () => {
@@ -83,16 +89,22 @@ function mark(option) {
 }
 
 function choose(option) {
-  value.value = option.dataset.id;
-  input.value = option.dataset.name;
+  for (const one of usual) one.checked = false;
+  take(option.dataset.id, option.dataset.name);
+}
+
+function take(id, name) {
+  value.value = id;
+  input.value = name;
   box.classList.add("is-chosen");
   input.removeAttribute("aria-invalid");
-  said.textContent = box.dataset.chosen.replace("{name}", () => option.dataset.name);
+  said.textContent = box.dataset.chosen.replace("{name}", () => name);
   close();
   document.getElementById("note").focus();
 }
 
 function forget() {
+  for (const one of usual) one.checked = false;
   value.value = "";
   box.classList.remove("is-chosen");
 }

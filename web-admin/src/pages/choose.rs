@@ -3,10 +3,9 @@
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, Reply, StudyLine, StudyNumber};
+use beeldbox_protocol::admin::{Addressee, AddresseePage, Question, Reply, StudyLine, StudyNumber};
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::AddresseeId;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::lang::Words;
@@ -23,6 +22,8 @@ use crate::visit::{self, Visit};
 
 /// Entries offered at once: more are not read, another letter is typed instead.
 const MOST_OPTIONS: u32 = 12;
+/// Favourites and last addressees offered before anything is typed.
+const MOST_USUAL: u32 = 12;
 /// Longest text that is searched for.
 const LONGEST_QUERY: usize = 100;
 /// Longest note: a page of text. What needs more is a report, and belongs into the study.
@@ -54,12 +55,20 @@ struct ChoosePage {
     fingerprint: String,
     query: String,
     chosen: Option<AddresseeView>,
+    /// Favourites and last addressees, while nothing is typed or chosen.
+    usual: Vec<AddresseeView>,
     options: Option<Vec<AddresseeView>>,
-    directory: Option<String>,
+    directory: DirectoryNote,
     note: Confidential,
     reply_contact: Confidential,
     urgent: bool,
     error: Option<String>,
+}
+
+/// How old the directory is, and whether that is something to act on.
+struct DirectoryNote {
+    text: String,
+    is_serious: bool,
 }
 
 #[derive(Template)]
@@ -83,12 +92,17 @@ pub async fn page(
         Some(addressee) => chosen(&visit, study, addressee).await?,
         None => None,
     };
-    let mut directory = None;
-    let mut options = None;
-    if chosen.is_none() && !draft.query.is_empty() {
-        let (found, as_of) = search(&visit, &draft.query).await?;
-        directory = directory_note(&visit, as_of);
-        options = Some(found);
+    let has_query = chosen.is_none() && !draft.query.is_empty();
+    let usual = visit.ask(Question::UsualAddressees { limit: MOST_USUAL }).await?;
+    let Reply::Addressees(mut usual) = usual else { return Err(Problem::odd()) };
+    let directory = directory_note(&visit, &usual);
+    let options = if has_query { Some(search(&visit, &draft.query).await?) } else { None };
+    let chosen = chosen.map(|view| AddresseeView {
+        is_favourite: usual.favourites.iter().any(|id| id.as_str() == view.id),
+        ..view
+    });
+    if has_query || chosen.is_some() {
+        usual.addressees.clear();
     }
     let error = query.missing.map(|missing| match missing.as_str() {
         "note" => visit.words.n("send.too-long", u64::try_from(LONGEST_NOTE).unwrap_or_default()),
@@ -102,6 +116,7 @@ pub async fn page(
         fingerprint: fingerprint(&visit, &line),
         query: draft.query,
         chosen,
+        usual: views(&visit, &usual),
         options,
         directory,
         note: draft.note,
@@ -131,7 +146,9 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
     let too_long = |text: &Confidential| text.reveal().chars().count() > LONGEST_NOTE;
     let is_too_long = too_long(&draft.note) || too_long(&draft.reply_contact);
     let name = visit.site.sessions.keep_draft(visit.key, draft);
-    let target = if is_search {
+    let target = if favour(&visit, &fields).await? {
+        format!("/send/{study}?draft={name}")
+    } else if is_search {
         format!("/send/{study}?draft={name}#results")
     } else if is_too_long {
         format!("/send/{study}?draft={name}&missing=note")
@@ -143,10 +160,21 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
     Ok(Redirect::to(&target).into_response())
 }
 
+/// Sets or unsets a favourite, if one of those buttons was pressed. What was typed stays in the draft.
+async fn favour(visit: &Visit, fields: &Fields) -> Result<bool, Problem> {
+    for (button, is_favourite) in [("favour", true), ("unfavour", false)] {
+        if let Ok(addressee) = fields.text(button).parse::<AddresseeId>() {
+            visit.act(Question::SetFavourite { addressee, is_favourite }).await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// `GET /addressees?q=`: the options for the list under the search field.
 pub async fn options(visit: Visit, Query(query): Query<OptionsQuery>) -> Result<Response, Problem> {
     let text: String = query.q.trim().chars().take(LONGEST_QUERY).collect();
-    let (options, _) = if text.is_empty() { (Vec::new(), None) } else { search(&visit, &text).await? };
+    let options = if text.is_empty() { Vec::new() } else { search(&visit, &text).await? };
     let count = u64::try_from(options.len()).unwrap_or_default();
     let found = visit.words.n("send.recipient-found", count);
     Ok(visit::page(&Options { words: visit.words, options, found }))
@@ -181,22 +209,33 @@ async fn chosen(
     }
 }
 
-async fn search(visit: &Visit, query: &str) -> Result<(Vec<AddresseeView>, Option<Timestamp>), Problem> {
+async fn search(visit: &Visit, query: &str) -> Result<Vec<AddresseeView>, Problem> {
     let question = Question::Addressees { query: query.to_owned(), limit: MOST_OPTIONS };
     let Reply::Addressees(page) = visit.ask(question).await? else { return Err(Problem::odd()) };
-    let views = page.addressees.iter().map(|addressee| AddresseeView::new(addressee, visit.words));
-    Ok((views.collect(), page.directory_as_of))
+    Ok(views(visit, &page))
 }
 
-fn directory_note(visit: &Visit, as_of: Option<Timestamp>) -> Option<String> {
-    match as_of {
-        None => Some(visit.words.t("send.directory-never")),
-        Some(as_of) if visit.now.as_second() - as_of.as_second() > DIRECTORY_IS_OLD_S => {
-            let when = date::when(as_of, visit.now, visit.words);
-            Some(visit.words.fill("send.directory-old", &[("when", &when)]))
-        }
-        Some(_) => None,
-    }
+fn views(visit: &Visit, page: &AddresseePage) -> Vec<AddresseeView> {
+    let view = |addressee: &Addressee| AddresseeView {
+        is_favourite: page.favourites.contains(&addressee.id),
+        ..AddresseeView::new(addressee, visit.words)
+    };
+    page.addressees.iter().map(view).collect()
+}
+
+fn directory_note(visit: &Visit, page: &AddresseePage) -> DirectoryNote {
+    let Some(as_of) = page.directory_as_of else {
+        return DirectoryNote { text: visit.words.t("send.directory-never"), is_serious: true };
+    };
+    let is_old = visit.now.as_second() - as_of.as_second() > DIRECTORY_IS_OLD_S;
+    let key = match (page.is_too_old, page.directory_trouble.is_some(), is_old) {
+        (true, _, _) => "send.directory-too-old",
+        (false, true, _) => "send.directory-trouble",
+        (false, false, true) => "send.directory-old",
+        (false, false, false) => "send.directory-age",
+    };
+    let when = date::when(as_of, visit.now, visit.words);
+    DirectoryNote { text: visit.words.fill(key, &[("when", &when)]), is_serious: page.is_too_old }
 }
 
 fn empty_draft(study: i64) -> Draft {

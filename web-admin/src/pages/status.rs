@@ -94,12 +94,19 @@ fn portal(status: &Status, now: Timestamp, words: Words) -> Tile {
         }
         None => words.t("status.directory-never"),
     };
+    let mut lines = vec![first, directory];
+    if portal.directory_is_too_old {
+        lines.push(words.t("status.directory-too-old"));
+    } else if portal.directory_trouble.is_some() {
+        lines.push(words.t("status.directory-trouble"));
+    }
+    let trouble = portal.trouble.as_deref().or(portal.directory_trouble.as_deref());
     Tile {
         id: "portal",
         title: words.t("status.portal"),
-        is_well: portal.trouble.is_none(),
-        lines: vec![first, directory],
-        technical: Some(join(&portal.url, portal.trouble.as_deref())),
+        is_well: trouble.is_none() && !portal.directory_is_too_old,
+        lines,
+        technical: Some(join(&portal.url, trouble)),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Icon {
     Shield,
     /// Nothing here.
     Empty,
+    /// A favourite.
+    Star,
 }
 
 impl Icon {
@@ -40,6 +42,7 @@ impl Icon {
             Icon::Shield => {
                 "M8 1.8l5.2 2v4c0 3.2-2.2 5.4-5.2 6.4-3-1-5.2-3.2-5.2-6.4v-4zM5.6 8l1.8 1.8 3.2-3.4"
             }
+            Icon::Star => "M8 1.9l1.9 4 4.3.5-3.2 3 .9 4.3L8 11.6l-3.9 2.1.9-4.3-3.2-3 4.3-.5z",
             Icon::Empty => "M2.5 9.5l2-6h7l2 6v4h-11zM2.5 9.5h3.4l.8 1.6h2.6l.8-1.6h3.4",
         }
     }

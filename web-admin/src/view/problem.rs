@@ -105,6 +105,9 @@ pub fn refused(refusal: &Refusal) -> Problem {
         RefusalCode::NotAcknowledged => {
             (unprocessable, "SND-203", "problem.not-acknowledged", "problem.not-acknowledged-do")
         }
+        RefusalCode::DirectoryTooOld => {
+            (unprocessable, "SND-205", "problem.directory-too-old", "problem.directory-too-old-do")
+        }
         RefusalCode::NothingToSend => {
             (unprocessable, "SND-204", "problem.nothing-to-send", "problem.nothing-to-send-do")
         }

@@ -17,10 +17,16 @@ pub struct AddresseeView {
     pub place: String,
     /// Department, or that it is the organisation as a whole.
     pub department: String,
-    /// Organisation and department in one line, for buttons and sentences.
+    /// Name of the site, or nothing.
+    pub location: String,
+    /// Name of the person, or nothing.
+    pub person: String,
+    /// Organisation, department and person in one line, for buttons and sentences.
     pub name: String,
     /// URA of the organisation.
     pub ura: String,
+    /// Whether it is a favourite of the reader.
+    pub is_favourite: bool,
     /// What is unusual about how it receives.
     pub mark: Option<Mark>,
 }
@@ -41,11 +47,15 @@ impl AddresseeView {
     pub fn new(addressee: &Addressee, words: Words) -> AddresseeView {
         let organisation = clean(&addressee.organisation);
         let department = addressee.department.as_deref().map(clean).filter(|name| !name.is_empty());
+        let text = |text: &Option<String>| text.as_deref().map(clean).unwrap_or_default();
         AddresseeView {
             id: addressee.id.to_string(),
-            name: full_name(&organisation, department.as_deref()),
+            name: full_name(&organisation, addressee.desk().map(|desk| clean(&desk)).as_deref()),
+            location: location_in(&organisation, &text(&addressee.location)),
+            person: text(&addressee.person),
+            is_favourite: false,
+            place: text(&addressee.place),
             organisation,
-            place: addressee.place.as_deref().map(clean).unwrap_or_default(),
             department: department.unwrap_or_else(|| words.t("send.whole-organisation")),
             ura: addressee.ura.to_string(),
             mark: match addressee.reception {
@@ -96,6 +106,12 @@ impl PartnerView {
             is_verified: partner.verified,
         }
     }
+}
+
+/// Name of a site without that of its organisation, which stands beside it.
+fn location_in(organisation: &str, location: &str) -> String {
+    let rest = location.strip_prefix(organisation).unwrap_or(location);
+    rest.trim_start_matches([' ', ',', '-', '–', ':']).to_owned()
 }
 
 fn full_name(organisation: &str, department: Option<&str>) -> String {

@@ -93,6 +93,8 @@ fn addressee(id: &str, ura: &str, organisation: &str, department: Option<&str>, 
         ura: ura.parse().unwrap(),
         organisation: organisation.to_owned(),
         department: department.map(str::to_owned),
+        location: None,
+        person: None,
         place: Some(place.to_owned()),
         reception: Reception::Box,
     }
@@ -137,6 +139,8 @@ pub fn world(now: Timestamp) -> World {
         flags: Vec::new(),
         thumbprint: "7F3A 91C2 04DE 55B8".to_owned(),
         obstacle: None,
+        favourites: vec!["noord-rad".parse().unwrap()],
+        recent: vec!["zuid-card".parse().unwrap(), "noord-rad".parse().unwrap()],
         asked: Vec::new(),
         now: ago(0),
     }
@@ -309,6 +313,8 @@ fn status(now: Timestamp) -> Status {
             last_answer_at: Some(ago(1)),
             trouble: None,
             directory_as_of: Some(ago(180)),
+            directory_trouble: None,
+            directory_is_too_old: false,
             addressees: 3120,
         },
         pacs: PacsStatus {

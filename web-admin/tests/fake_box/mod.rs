@@ -12,7 +12,7 @@ use beeldbox_protocol::admin::{
     RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
 };
 use beeldbox_protocol::clinical::Patient;
-use beeldbox_protocol::ident::TransferId;
+use beeldbox_protocol::ident::{AddresseeId, TransferId};
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -28,6 +28,8 @@ pub struct World {
     pub flags: Vec<CheckFlag>,
     pub thumbprint: String,
     pub obstacle: Option<Refusal>,
+    pub favourites: Vec<AddresseeId>,
+    pub recent: Vec<AddresseeId>,
     pub asked: Vec<Call>,
     pub now: Timestamp,
 }
@@ -100,6 +102,7 @@ impl FakeBox {
                     | Question::Import { .. }
                     | Question::Decline { .. }
                     | Question::CloseStudy { .. }
+                    | Question::SetFavourite { .. }
             )
         };
         world.asked.iter().filter(is_act).cloned().collect()
@@ -170,6 +173,12 @@ impl World {
                 Ok(Reply::Done)
             }
             Question::Addressees { query, limit } => Ok(Reply::Addressees(self.search(&query, limit))),
+            Question::UsualAddressees { limit } => Ok(Reply::Addressees(self.usual(limit))),
+            Question::SetFavourite { addressee, is_favourite } => {
+                self.favourites.retain(|id| *id != addressee);
+                self.favourites.extend(is_favourite.then_some(addressee));
+                Ok(Reply::Done)
+            }
             Question::Check { study, addressee } => {
                 let line = self.studies.iter().find(|line| line.study == study).cloned();
                 let addressee = self.directory.iter().find(|entry| entry.id == addressee).cloned();
@@ -249,9 +258,25 @@ impl World {
             words.iter().all(|word| text.split([' ', '-']).any(|part| part.starts_with(word)))
         };
         let found = self.directory.iter().filter(fits).take(usize::try_from(limit).unwrap());
+        self.page(found.cloned().collect())
+    }
+
+    fn usual(&self, limit: u32) -> AddresseePage {
+        let recent = self.recent.iter().filter(|id| !self.favourites.contains(id));
+        let ids = self.favourites.iter().chain(recent).take(usize::try_from(limit).unwrap());
+        self.page(ids.filter_map(|id| self.directory.iter().find(|entry| entry.id == *id)).cloned().collect())
+    }
+
+    fn page(&self, addressees: Vec<Addressee>) -> AddresseePage {
+        let portal = &self.status.portal;
+        let age = portal.directory_as_of.map(|as_of| self.now.as_second() - as_of.as_second());
         AddresseePage {
-            addressees: found.cloned().collect(),
-            directory_as_of: self.status.portal.directory_as_of,
+            favourites: self.favourites.clone(),
+            addressees,
+            directory_as_of: portal.directory_as_of,
+            directory_age_secs: age.and_then(|age| age.try_into().ok()),
+            is_too_old: portal.directory_is_too_old,
+            directory_trouble: portal.directory_trouble.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use beeldbox_protocol::clinical::Confidential;
 
 use super::ward::*;
-use crate::{AuditRecord, CustodyError, DirectoryEntry, DirectoryMark, KnownKey};
+use crate::{AuditRecord, CustodyError, KnownKey};
 
 fn record(action: &str) -> AuditRecord {
     AuditRecord {
@@ -48,23 +48,6 @@ async fn a_changed_or_removed_audit_row_is_refused_or_found() {
         .await
         .unwrap();
     assert!(matches!(custody.verify_audit().await, Err(CustodyError::LedgerCorrupt { .. })));
-}
-
-#[tokio::test]
-async fn the_directory_and_its_mark_change_together() {
-    let (_dir, custody) = empty_ward();
-    let entry = |id: &str, json: Option<&str>| DirectoryEntry {
-        resource_type: "Organization".to_owned(),
-        id: id.to_owned(),
-        json: json.map(str::to_owned),
-    };
-    let mark =
-        |mark: &str| Some(DirectoryMark { resource_type: "Organization".to_owned(), mark: mark.to_owned() });
-    custody.put_directory(vec![entry("a", Some("{}")), entry("b", Some("{}"))], mark("1")).await.unwrap();
-    custody.put_directory(vec![entry("a", None), entry("b", Some("[]"))], mark("2")).await.unwrap();
-    assert_eq!(custody.directory().await.unwrap(), [entry("b", Some("[]"))]);
-    assert_eq!(custody.directory_mark("Organization").await.unwrap().as_deref(), Some("2"));
-    assert_eq!(custody.directory_mark("Location").await.unwrap(), None);
 }
 
 #[tokio::test]

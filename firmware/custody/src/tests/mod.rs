@@ -5,6 +5,7 @@
 
 mod audit;
 mod commitment;
+mod directory;
 mod erasing;
 mod faults;
 mod figures;

@@ -12,8 +12,8 @@ use beeldbox_custody::{
 };
 use beeldbox_dicom::{AssociationLimits, diagnose};
 use beeldbox_protocol::admin::{
-    AddresseePage, Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply,
-    StudyNumber, StudyRef, VerifiedLine, VerifiedPage,
+    Answer, AuditLine, Call, Check, MAX_PAGE, Question, Refusal, RefusalCode, Reply, StudyNumber, StudyRef,
+    VerifiedLine, VerifiedPage,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
@@ -85,6 +85,11 @@ fn address_refused(failure: AddressError) -> Refusal {
             code: RefusalCode::AddresseeNotVerified,
             message: format!("the addressee's key is not believed: {why}; nothing is sent to it"),
         },
+        AddressError::DirectoryTooOld => refusal(
+            RefusalCode::DirectoryTooOld,
+            "the directory was not brought up to date for so long that its keys are not trusted any more; nothing is \
+             sent until it is: see what `status` says of the directory, and have it repaired",
+        ),
         AddressError::NotAcknowledged(flags) => Refusal {
             code: RefusalCode::NotAcknowledged,
             message: format!("look at these and confirm them: {flags:?}"),
@@ -126,7 +131,11 @@ impl Desk {
                 Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?))))
             }
             Question::CloseStudy { study } => self.close(study).await,
-            Question::Addressees { query, limit } => Ok(self.addressees(&query, limit)),
+            Question::Addressees { query, limit } => self.addressees(&query, limit, &actor).await,
+            Question::UsualAddressees { limit } => self.usual_addressees(limit, &actor).await,
+            Question::SetFavourite { addressee, is_favourite } => {
+                self.set_favourite(&addressee, is_favourite, &actor).await
+            }
             Question::Check { study, addressee } => self.check(study, &addressee).await,
             Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
                 let decision = Decision { addressee, note, reply_contact, urgent, by: actor, acknowledged };
@@ -181,14 +190,6 @@ impl Desk {
         let study = self.study(study).await?;
         close::close_transfer(&self.road, study.transfer).await.map_err(step_refused)?;
         Ok(Reply::Done)
-    }
-
-    fn addressees(&self, query: &str, limit: u32) -> Reply {
-        let limit = usize::try_from(limit.min(MAX_PAGE)).unwrap_or_default();
-        Reply::Addressees(AddresseePage {
-            addressees: self.road.directory.search(query, limit),
-            directory_as_of: self.road.directory.as_of(),
-        })
     }
 
     async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {

@@ -11,6 +11,7 @@ impl Desk {
         let free_bytes = self.road.custody.free_space().map_err(storage)?;
         let portal = self.road.portal_health.read().expect("nobody panics while holding this lock").clone();
         let pacs = self.road.pacs_health.read().expect("nobody panics while holding this lock").clone();
+        let age = self.road.directory.age(self.road.now());
         let out = |kind: OutboundKind| number(counts.outbound.get(&kind));
         let inbound = |kind: InboundKind| number(counts.inbound.get(&kind));
         Ok(Status {
@@ -24,7 +25,9 @@ impl Desk {
                 url: self.road.portal.base().to_owned(),
                 last_answer_at: portal.last_answer_at,
                 trouble: portal.trouble,
-                directory_as_of: self.road.directory.as_of(),
+                directory_as_of: age.as_of,
+                directory_trouble: self.road.directory.trouble(),
+                directory_is_too_old: age.is_too_old,
                 addressees: u32::try_from(self.road.directory.get().len()).unwrap_or(u32::MAX),
             },
             pacs: PacsStatus {

@@ -11,6 +11,8 @@ pub(super) struct Fragment {
     pub(super) dicom: Dicom,
     pub(super) pacs: Pacs,
     pub(super) portal: Portal,
+    #[serde(default)]
+    pub(super) directory: Directory,
     pub(super) trust: Trust,
     #[serde(default)]
     pub(super) credentials: Credentials,
@@ -201,6 +203,21 @@ pub(super) struct BandwidthRule {
     pub(super) download_mbit: Option<u64>,
     #[serde(default)]
     pub(super) limits_urgent: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Directory {
+    pub(super) url: Option<String>,
+    pub(super) authority: Option<PathBuf>,
+    pub(super) interval_secs: Option<u64>,
+    pub(super) refuse_after_days: u64,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Directory { url: None, authority: None, interval_secs: None, refuse_after_days: 7 }
+    }
 }
 
 #[derive(Deserialize)]

@@ -38,6 +38,8 @@ pub struct Settings {
     pub bandwidth: Schedule,
     /// The authority that issued the portal's certificate.
     pub portal_authority: PathBuf,
+    /// Where the address book is read.
+    pub directory: DirectoryAddress,
     /// Whom we believe about organisations.
     pub trust_anchors: PathBuf,
     /// What they revoked.
@@ -48,6 +50,17 @@ pub struct Settings {
     pub keeping: Keeping,
     /// Whether opened transfers are imported without a person.
     pub import_unattended: bool,
+}
+
+/// Where the address book is read, and how old it may become.
+#[derive(Debug, Clone)]
+pub struct DirectoryAddress {
+    /// FHIR base of the source.
+    pub url: String,
+    /// The authority that issued its certificate.
+    pub authority: PathBuf,
+    /// So long after it was last brought up to date nothing is sent to what stands in it.
+    pub refuse_after: Duration,
 }
 
 /// Files with key material: systemd credentials on the appliance, plain files in the demo.
@@ -134,8 +147,18 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn check(&self, fragment: Fragment) -> Result<Settings, SettingsError> {
-        let Fragment { r#box, dicom, pacs, portal, trust, credentials, bandwidth, keeping, import } =
-            fragment;
+        let Fragment {
+            r#box,
+            dicom,
+            pacs,
+            portal,
+            directory,
+            trust,
+            credentials,
+            bandwidth,
+            keeping,
+            import,
+        } = fragment;
         if r#box.name.trim().is_empty() || r#box.name.len() > 64 {
             return Err(self.refuse("box.name", "must have 1 to 64 characters"));
         }
@@ -148,6 +171,8 @@ impl Checker<'_> {
                 "must be http://host:port; a name and password go into a credential",
             ));
         }
+        let portal_url = portal.url.trim_end_matches('/').to_owned();
+        let interval = directory.interval_secs.unwrap_or(keeping.directory_interval_secs);
         let in_credentials = |name: &str| self.path(&credentials.directory.join(name));
         Ok(Settings {
             name: r#box.name,
@@ -155,10 +180,11 @@ impl Checker<'_> {
             admin_socket: self.path(&r#box.admin_socket),
             dicom: self.dicom(&dicom)?,
             pacs: self.pacs(&pacs)?,
-            portal_url: portal.url.trim_end_matches('/').to_owned(),
             portal_proxy: portal.proxy,
             bandwidth: self.bandwidth(&bandwidth)?,
             portal_authority: self.existing("portal.authority", &portal.authority)?,
+            directory: self.directory(&directory, &portal_url, &portal.authority)?,
+            portal_url,
             trust_anchors: self.existing("trust.anchors", &trust.anchors)?,
             revocation_lists: trust
                 .revocation_lists
@@ -184,16 +210,33 @@ impl Checker<'_> {
                     86_400,
                     365 * 86_400,
                 )?,
-                directory_interval: self.seconds(
-                    "keeping.directory_interval_secs",
-                    keeping.directory_interval_secs,
-                    1,
-                    86_400,
-                )?,
+                directory_interval: self.seconds("directory.interval_secs", interval, 1, 86_400)?,
                 reserve_bytes: keeping.reserve_mib.saturating_mul(1024 * 1024),
                 ballast_bytes: keeping.ballast_mib.saturating_mul(1024 * 1024),
             },
             import_unattended: import.unattended,
+        })
+    }
+
+    fn directory(
+        &self,
+        directory: &fragment::Directory,
+        portal_url: &str,
+        portal_authority: &Path,
+    ) -> Result<DirectoryAddress, SettingsError> {
+        let url = match &directory.url {
+            Some(url) if !url.starts_with("https://") => {
+                return Err(self.refuse("directory.url", "must begin with https://"));
+            }
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("{portal_url}/fhir"),
+        };
+        let authority = directory.authority.as_deref().unwrap_or(portal_authority);
+        let refuse_after = directory.refuse_after_days.saturating_mul(86_400);
+        Ok(DirectoryAddress {
+            url,
+            authority: self.existing("directory.authority", authority)?,
+            refuse_after: self.seconds("directory.refuse_after_days", refuse_after, 86_400, 365 * 86_400)?,
         })
     }
 
@@ -297,6 +340,16 @@ mod tests {
             ("https:", "http:", "/beeldbox.toml: portal.url: must begin with https://"),
             (":104", "", "/beeldbox.toml: pacs.address: must be host:port"),
             ("portal-ca", "elsewhere", "/beeldbox.toml: portal.authority: no file at"),
+            (
+                "[trust]",
+                "[directory]\nurl = \"http://x/fhir\"\n[trust]",
+                "/beeldbox.toml: directory.url: must begin with https://",
+            ),
+            (
+                "[trust]",
+                "[directory]\nrefuse_after_days = 0\n[trust]",
+                "/beeldbox.toml: directory.refuse_after_days: must be between 86400 and",
+            ),
             (
                 "[pacs]",
                 "address = \"x\"\n[pacs]",

@@ -10,11 +10,23 @@ use crate::ident::{AddresseeId, Ura};
 pub struct AddresseePage {
     /// Best match first.
     pub addressees: Vec<Addressee>,
-    /// When the directory was last fetched in full or in part; `None` if never.
+    /// Those of them that are favourites of whoever asks.
+    #[serde(default)]
+    pub favourites: Vec<AddresseeId>,
+    /// When the copy of the directory was last brought up to date; `None` if never.
     pub directory_as_of: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    #[serde(default)]
+    pub directory_age_secs: Option<u64>,
+    /// Whether that is so long ago that nothing is sent to what stands in it.
+    #[serde(default)]
+    pub is_too_old: bool,
+    /// What keeps the copy from being brought up to date now, in one English sentence.
+    #[serde(default)]
+    pub directory_trouble: Option<String>,
 }
 
-/// Somebody who can be addressed: a department, or an organisation as a whole.
+/// Somebody who can be addressed: an organisation as a whole, a department, or a person in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressee {
     /// Its id in the directory.
@@ -25,10 +37,27 @@ pub struct Addressee {
     pub organisation: String,
     /// Name of the department, if it is one.
     pub department: Option<String>,
+    /// Name of the site, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Name of the person, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Town.
     pub place: Option<String>,
     /// How it receives.
     pub reception: Reception,
+}
+
+impl Addressee {
+    /// Where inside the organisation: the department and the person, if either is named.
+    pub fn desk(&self) -> Option<String> {
+        match (&self.department, &self.person) {
+            (Some(department), Some(person)) => Some(format!("{department}, {person}")),
+            (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+            (None, None) => None,
+        }
+    }
 }
 
 /// How an addressee receives.

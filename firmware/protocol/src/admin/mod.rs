@@ -103,6 +103,19 @@ pub enum Question {
         /// At most so many.
         limit: u32,
     },
+    /// Whom to offer before anything is typed: the favourites of whoever asks, then those to whom this box sent last.
+    /// Answered by [`Reply::Addressees`].
+    UsualAddressees {
+        /// At most so many.
+        limit: u32,
+    },
+    /// Set or unset a favourite of whoever asks. Answered by [`Reply::Done`].
+    SetFavourite {
+        /// Which entry of the directory.
+        addressee: AddresseeId,
+        /// Whether it is one from now on.
+        is_favourite: bool,
+    },
     /// What the check page must show before a send. Answered by [`Reply::Check`].
     Check {
         /// Which study.
@@ -244,7 +257,7 @@ pub enum Reply {
     Studies(Vec<StudyLine>),
     /// See [`Question::Study`].
     Study(Box<StudyLine>),
-    /// See [`Question::Addressees`].
+    /// See [`Question::Addressees`] and [`Question::UsualAddressees`].
     Addressees(AddresseePage),
     /// See [`Question::Check`].
     Check(Box<Check>),
@@ -296,6 +309,8 @@ pub enum RefusalCode {
     AddresseeCannotReceive,
     /// The addressee's key could not be verified.
     AddresseeNotVerified,
+    /// The copy of the directory is too old: nobody knows whether the addressee's key still is.
+    DirectoryTooOld,
     /// A flag of the check page was not ticked.
     NotAcknowledged,
     /// The study has nothing that could be sent.

@@ -149,8 +149,14 @@ pub struct PortalStatus {
     pub last_answer_at: Option<Timestamp>,
     /// What was wrong at the last attempt, in words.
     pub trouble: Option<String>,
-    /// When the directory was last fetched.
+    /// When the copy of the directory was last brought up to date.
     pub directory_as_of: Option<Timestamp>,
+    /// What keeps it from being brought up to date, in words.
+    #[serde(default)]
+    pub directory_trouble: Option<String>,
+    /// Whether it is so old that nothing is sent to what stands in it.
+    #[serde(default)]
+    pub directory_is_too_old: bool,
     /// Entries that can be addressed.
     pub addressees: u32,
 }

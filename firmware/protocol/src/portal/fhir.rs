@@ -39,9 +39,14 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The id, if this refers to the given type of resource.
+    /// The id, if this refers to the given type of resource: `Type/id`, also behind the address of a server, also with
+    /// `/_history/version` (FHIR R4 §2.3.0.1).
     pub fn id_of(&self, resource_type: &str) -> Option<&str> {
-        self.reference.as_deref()?.strip_prefix(resource_type)?.strip_prefix('/')
+        let reference = self.reference.as_deref()?;
+        let unversioned = reference.split_once("/_history/").map_or(reference, |(before, _)| before);
+        let (before, id) = unversioned.rsplit_once('/')?;
+        let found = before.rsplit_once('/').map_or(before, |(_, last)| last);
+        (found == resource_type).then_some(id)
     }
 
     /// The URA, if the target is named by it.
@@ -81,6 +86,12 @@ impl CodeableConcept {
     pub fn of(system: &str, code: &str) -> Self {
         let coding = Coding { system: Some(system.to_owned()), code: Some(code.to_owned()), display: None };
         CodeableConcept { coding: vec![coding], text: None }
+    }
+
+    /// What a person calls it: the text, or the first name of a code.
+    pub fn name(&self) -> Option<&str> {
+        let displays = self.coding.iter().filter_map(|coding| coding.display.as_deref());
+        self.text.as_deref().into_iter().chain(displays).map(str::trim).find(|name| !name.is_empty())
     }
 
     /// The first code.
@@ -123,6 +134,17 @@ pub struct Period {
     pub end: Option<Timestamp>,
 }
 
+/// `Period` as registers write it: also a day, a month or a year.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenPeriod {
+    /// From.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Until, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
 /// `Organization`: a care provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +171,9 @@ pub struct Organization {
     /// Addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub address: Vec<Address>,
+    /// Of which organisation it is a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<Reference>,
     /// Where it receives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoint: Vec<Reference>,
@@ -204,9 +229,107 @@ pub struct Location {
     /// Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// `active`, `suspended`, `inactive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// Address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
+}
+
+/// `OrganizationAffiliation`: how an organisation takes part in the network of another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationAffiliation {
+    /// `"OrganizationAffiliation"`.
+    pub resource_type: String,
+    /// Logical id.
+    pub id: String,
+    /// Whether it still exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// Who takes part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participating_organization: Option<Reference>,
+    /// Where it receives in that network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoint: Vec<Reference>,
+}
+
+/// `Practitioner`: a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Practitioner {
+    /// `"Practitioner"`.
+    pub resource_type: String,
+    /// Logical id.
+    pub id: String,
+    /// Whether the entry still counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name: Vec<HumanName>,
+}
+
+/// `HumanName`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HumanName {
+    /// The whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Family name with its particles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    /// Given names or initials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<String>,
+    /// Titles before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefix: Vec<String>,
+}
+
+impl HumanName {
+    /// As a person reads it; nothing if there is nothing.
+    pub fn as_text(&self) -> Option<String> {
+        if let Some(text) = self.text.as_ref().filter(|text| !text.trim().is_empty()) {
+            return Some(text.trim().to_owned());
+        }
+        let parts = self.prefix.iter().chain(&self.given).chain(&self.family);
+        let parts: Vec<&str> = parts.map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
+    }
+}
+
+/// `PractitionerRole`: what a person does in an organisation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PractitionerRole {
+    /// `"PractitionerRole"`.
+    pub resource_type: String,
+    /// Logical id.
+    pub id: String,
+    /// Whether it still exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practitioner: Option<Reference>,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Reference>,
+    /// In which department.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub healthcare_service: Vec<Reference>,
+    /// At which site.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub location: Vec<Reference>,
+    /// In what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub specialty: Vec<CodeableConcept>,
+    /// Where the role receives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoint: Vec<Reference>,
 }
 
 /// `Endpoint`: where and how an organisation receives.
@@ -226,6 +349,9 @@ pub struct Endpoint {
     /// `active`, `off`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// When it may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<WrittenPeriod>,
     /// `box-e2ee` or `portal-delivery`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_type: Option<Coding>,

@@ -1,13 +1,13 @@
 //! What the portal answers: tasks, the directory, errors, digests in headers. The portal is not trusted, so every
 //! answer may be anything.
 
-use beeldbox_protocol::portal::directory::{Directory, Resources};
-use beeldbox_protocol::portal::fhir::{
-    Bundle, Endpoint, HealthcareService, Location, OperationOutcome, Organization, Task,
-};
+use beeldbox_protocol::ident::AddresseeId;
+use beeldbox_protocol::portal::directory::page::{DirectoryPage, Now};
+use beeldbox_protocol::portal::directory::{DirectoryBuilder, Kind};
+use beeldbox_protocol::portal::fhir::{Bundle, OperationOutcome, Task};
 use beeldbox_protocol::portal::task::TransferNotice;
 use beeldbox_protocol::portal::{PartList, Problem, content_digest, read_content_digest};
-use serde_json::Value;
+use jiff::Timestamp;
 
 use super::admin::both_ways;
 
@@ -40,29 +40,24 @@ fn tasks(body: &[u8]) {
 
 /// A page of the directory with resources of every type, put together and searched.
 fn directory(body: &[u8]) {
-    let Ok(bundle) = serde_json::from_slice::<Bundle<Value>>(body) else { return };
-    let mut resources = Resources::default();
-    for resource in bundle.entry.into_iter().filter_map(|entry| entry.resource) {
-        match resource["resourceType"].as_str() {
-            Some("Organization") => resources.organizations.extend(read::<Organization>(resource)),
-            Some("HealthcareService") => resources.services.extend(read::<HealthcareService>(resource)),
-            Some("Location") => resources.locations.extend(read::<Location>(resource)),
-            Some("Endpoint") => resources.endpoints.extend(read::<Endpoint>(resource)),
-            Some(_) | None => {}
+    let mut builder = DirectoryBuilder::new(Timestamp::UNIX_EPOCH);
+    for kind in Kind::ALL {
+        let Ok(page) = DirectoryPage::read(kind, body) else { return };
+        for told in page.told {
+            assert!(told.id.parse::<AddresseeId>().is_ok());
+            if let Now::Here { json, .. } = told.now {
+                assert_eq!(builder.add(kind, &json), Ok(()), "what is kept can be read again");
+            }
         }
     }
-    let directory = Directory::build(&resources);
+    let directory = builder.build();
     let all = directory.search("", usize::MAX);
-    assert!(directory.len() <= all.len());
+    assert!(directory.len() <= all.len() && all.len() == directory.entries());
     for addressee in &all {
         assert!(directory.find(&addressee.id).is_some());
         let by_ura = directory.search(addressee.ura.as_str(), usize::MAX);
         assert!(by_ura.iter().any(|found| found.id == addressee.id), "found by its URA");
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(resource: Value) -> Option<T> {
-    serde_json::from_value(resource).ok()
 }
 
 fn header(body: &[u8]) {

@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation, StateCode, Status,
-    StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AddresseePage, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation,
+    StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -19,7 +19,7 @@ pub fn reply(reply: &Reply) {
             studies.iter().for_each(study);
         }
         Reply::Study(study) => self::study(study),
-        Reply::Addressees(page) => page.addressees.iter().for_each(addressee),
+        Reply::Addressees(page) => addressees(page),
         Reply::Check(check) => self::check(check),
         Reply::Sent(transfer) => say!("{transfer}"),
         Reply::Transfers(transfers) => {
@@ -72,6 +72,12 @@ fn status(status: &Status) {
     say!("  DICOM      {} on {}", status.ae_title, status.dicom_address);
     let portal = status.portal.trouble.as_deref().unwrap_or("answers");
     say!("  portal     {}: {portal}; {} addressees", status.portal.url, status.portal.addressees);
+    let too_old =
+        if status.portal.directory_is_too_old { "TOO OLD to send to what stands in it; " } else { "" };
+    let as_of =
+        status.portal.directory_as_of.map_or_else(|| "never read".to_owned(), |as_of| as_of.to_string());
+    let directory = status.portal.directory_trouble.as_deref().unwrap_or("no trouble known");
+    say!("  directory  {as_of}; {too_old}{directory}");
     let pacs = status.pacs.trouble.as_deref().unwrap_or("no trouble known");
     say!("  PACS       {} at {}: {pacs}", status.pacs.ae_title, status.pacs.address);
     say!(
@@ -123,13 +129,37 @@ fn text(value: Option<&Confidential>) -> &str {
     value.map_or("(not sent along)", Confidential::reveal)
 }
 
+fn addressees(page: &AddresseePage) {
+    page.addressees.iter().for_each(addressee);
+    match (page.directory_as_of, page.directory_age_secs) {
+        (Some(as_of), Some(age)) => say!("directory of {as_of}, {}", how_long_ago(age)),
+        _ => say!("the directory was never read"),
+    }
+    if page.is_too_old {
+        say!("TOO OLD: nothing is sent to these until the directory is brought up to date");
+    }
+    if let Some(trouble) = &page.directory_trouble {
+        say!("not brought up to date: {trouble}");
+    }
+}
+
+fn how_long_ago(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (minutes, hours, days) {
+        (0 | 1, _, _) => "just now".to_owned(),
+        (_, 0 | 1, _) => format!("{minutes} minutes ago"),
+        (_, _, 0 | 1) => format!("{hours} hours ago"),
+        _ => format!("{days} days ago"),
+    }
+}
+
 fn addressee(addressee: &Addressee) {
     let reception = match addressee.reception {
         Reception::Box => "",
         Reception::PortalDelivery => "  [portal delivery: a box at the portal can read it]",
         Reception::NotConnected => "  [not connected]",
     };
-    let department = addressee.department.as_deref().unwrap_or("(whole organisation)");
+    let department = addressee.desk().unwrap_or_else(|| "(whole organisation)".to_owned());
     let place = addressee.place.as_deref().unwrap_or("?");
     say!("{:<32} {} - {department}, {place}{reception}", addressee.id.to_string(), addressee.organisation);
 }
