@@ -133,6 +133,7 @@ async fn nothing_is_sent_to_an_entry_that_nobody_confirmed_for_a_week() {
         storage_key: StorageKey::from_bytes(key.try_into().expect("32 bytes")),
         ballast_bytes: 0,
         reserve_bytes: 0,
+        attributes_of: beeldbox_dicom::attributes_of,
         now: now(),
     };
     let (custody, _) = Custody::open(options).expect("its custody");
