@@ -263,6 +263,16 @@ impl Road {
 
     /// Lets a transfer wait for what may get better by itself, or holds it for a person.
     pub async fn wait_or_hold(&self, row: &TransferRow, disposition: Disposition) {
+        // Work on it may have made progress, which a hold must not take back and which starts the attempts anew.
+        let newest = match self.custody.transfer(row.id).await {
+            Ok(newest) => newest,
+            Err(error) => return self.step_failed(row, &error.into()).await,
+        };
+        let kind = row.state.kind();
+        let Some(row) = newest.filter(|newest| newest.state.kind() == kind) else {
+            return info!(transfer = %row.id, "another move came first");
+        };
+        let row = &row;
         let result = match disposition {
             Disposition::Retry(reason, pause) => {
                 let [jitter] = self.random_bytes::<1>();

@@ -230,6 +230,9 @@ impl Road {
 
     /// As `transfer::road::Road::wait_or_hold`.
     pub async fn wait_or_hold(&self, row: &Row, disposition: Disposition) {
+        let kind = row.state.kind();
+        let newest = self.row(row.id).await.filter(|newest| newest.state.kind() == kind);
+        let Some(row) = &newest else { return };
         let result = match disposition {
             Disposition::Retry(reason, pause) => {
                 let jitter = self.sim.with(|world| world.random.byte());
