@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use beeldbox_demo::child::{Children, Program, until_listening};
+use beeldbox_demo::child::Children;
 use beeldbox_demo::hospital::{Demo, DemoOptions};
 use beeldbox_demo::place::Place;
 use beeldbox_demo::programs::Programs;
