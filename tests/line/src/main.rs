@@ -28,8 +28,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::lines::Extent;
 use crate::namespace::Congestion;
@@ -134,7 +135,15 @@ fn run() -> Result<()> {
     };
     namespace::furnish(line.congestion)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(execute(arguments.command))
+    runtime.block_on(async {
+        // The first process of a namespace is ended by no signal that it does not wait for.
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = execute(arguments.command) => done,
+            _ = terminate.recv() => bail!("told to end"),
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        }
+    })
 }
 
 async fn execute(command: Command) -> Result<()> {
