@@ -1,3 +1,5 @@
+//! The directory as a whole: what is found, who receives, and that the index finds what a scan would.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
