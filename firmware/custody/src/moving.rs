@@ -241,12 +241,12 @@ fn advance(
                  waiting = NULL,
                  waiting_text = NULL,
                  waiting_since = NULL,
-                 urgent = coalesce(?7, urgent),
+                 urgent = iif(?15, 0, coalesce(?7, urgent)),
                  letter = coalesce(?8, letter),
                  letter_digest = coalesce(?9, letter_digest),
-                 addressee = coalesce(?10, addressee),
+                 addressee = iif(?15, NULL, coalesce(?10, addressee)),
                  sender = coalesce(?11, sender),
-                 sealed_words = coalesce(?12, sealed_words),
+                 sealed_words = iif(?15, NULL, coalesce(?12, sealed_words)),
                  task_id = coalesce(?13, task_id),
                  task_version = coalesce(?14, task_version)
              WHERE seq = ?1 AND state = ?2",
@@ -266,6 +266,7 @@ fn advance(
             words,
             changes.task.as_ref().map(|task| &task.0),
             changes.task.as_ref().map(|task| &task.1),
+            changes.unaddress,
         ])?;
     if changed != 1 {
         return Err(CustodyError::Stale);

@@ -247,7 +247,7 @@ CREATE TABLE allowed_move (
 INSERT INTO allowed_move VALUES
     ('outbound', 'collecting', 'queued'), ('outbound', 'collecting', 'held'),
     ('outbound', 'queued', 'addressed'), ('outbound', 'queued', 'erased'), ('outbound', 'queued', 'held'),
-    ('outbound', 'addressed', 'sending'), ('outbound', 'addressed', 'held'),
+    ('outbound', 'addressed', 'sending'), ('outbound', 'addressed', 'queued'), ('outbound', 'addressed', 'held'),
     ('outbound', 'sending', 'sending'), ('outbound', 'sending', 'accepted'), ('outbound', 'sending', 'held'),
     ('outbound', 'accepted', 'fetched'), ('outbound', 'accepted', 'delivered'), ('outbound', 'accepted', 'held'),
     ('outbound', 'fetched', 'delivered'), ('outbound', 'fetched', 'held'),

@@ -114,6 +114,8 @@ pub struct Changes {
     pub letter: Option<Vec<u8>>,
     /// Who gets it.
     pub addressee: Option<AddresseeSnapshot>,
+    /// Forget addressee, words and urgency: the choice was undone.
+    pub unaddress: bool,
     /// Who sent it, as verified.
     pub sender: Option<SenderSnapshot>,
     /// What is stored sealed.

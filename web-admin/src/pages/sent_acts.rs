@@ -47,6 +47,18 @@ pub async fn recall(visit: Visit, Path(id): Path<String>, fields: Fields) -> Res
     Ok(Redirect::to(&format!("/sent/{}", detail.line.transfer)).into_response())
 }
 
+/// `POST /sent/{id}/undo`: the study waits for an addressee again, and the person chooses anew.
+pub async fn undo(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    if fields.text("fingerprint") != fingerprint(&visit, &detail) {
+        return Err(Problem::mismatch("inbox.changed"));
+    }
+    visit.act(Question::Undo { transfer: detail.line.transfer }).await?;
+    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a send was undone");
+    visit.leave_notice(visit.words.t("sent.undone"));
+    Ok(Redirect::to("/send").into_response())
+}
+
 /// `POST /sent/{id}/retry`.
 pub async fn retry(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
     resume(&visit, &id, &fields, "/sent").await

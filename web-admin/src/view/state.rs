@@ -33,6 +33,17 @@ pub struct StateView {
     pub who: String,
     /// How far it is.
     pub progress: Option<Progress>,
+    /// How long it can still be undone.
+    pub undo: Option<UndoView>,
+}
+
+/// How long something can still be undone.
+#[derive(Debug, Clone)]
+pub struct UndoView {
+    /// Seconds from now; a script counts them down.
+    pub seconds: i64,
+    /// The moment, for those without scripts.
+    pub until: String,
 }
 
 /// How far something is.
@@ -95,6 +106,10 @@ impl StateView {
             since: since.join(" "),
             who: words.t(who_line(situation.who)),
             progress: progress(situation, words),
+            undo: situation.undo_until.map(|until| UndoView {
+                seconds: (until.as_second() - now.as_second()).max(0),
+                until: words.fill("sent.undo-until", &[("time", &date::clock(until))]),
+            }),
         }
     }
 }
@@ -240,6 +255,8 @@ pub fn decline_word(reason: DeclineCode) -> &'static str {
 /// What a person can do about a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acts {
+    /// Undo it as if nothing had happened.
+    pub undo: bool,
     /// Try again at once, or go on after a look.
     pub resume: bool,
     /// Take it back.
@@ -277,9 +294,11 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
     let is_opened = situation.state == StateCode::Opened;
     let is_held = situation.state == StateCode::Held;
     let is_out = direction == Direction::Out;
+    let can_be_undone = situation.undo_until.is_some();
     Acts {
+        undo: is_out && can_be_undone,
         resume: resume && !is_over,
-        recall: is_out && !is_over,
+        recall: is_out && !is_over && !can_be_undone,
         import: !is_out && is_opened,
         decline: !is_out && (is_opened || is_held),
     }

@@ -58,6 +58,7 @@ pub fn situation(state: StateCode, since: Timestamp, who: WhoCode) -> Situation 
         hold: None,
         declined: None,
         who,
+        undo_until: None,
     }
 }
 

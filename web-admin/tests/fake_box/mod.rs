@@ -95,6 +95,7 @@ impl FakeBox {
             matches!(
                 call.question,
                 Question::Send { .. }
+                    | Question::Undo { .. }
                     | Question::Recall { .. }
                     | Question::Resume { .. }
                     | Question::Import { .. }
@@ -189,6 +190,8 @@ impl World {
                 detail.note = note;
                 detail.reply_contact = reply_contact;
                 detail.line.urgent = urgent;
+                detail.line.situation.undo_until =
+                    self.now.checked_add(jiff::SignedDuration::from_secs(8)).ok();
                 detail.requested_by = Some(call.actor.name);
                 let transfer = detail.line.transfer;
                 self.sent.insert(0, detail);
@@ -200,6 +203,13 @@ impl World {
                 Some(detail) => Ok(Reply::Transfer(Box::new(detail.clone()))),
                 None => nothing(),
             },
+            Question::Undo { transfer } => {
+                let at = self.sent.iter().position(|detail| detail.line.transfer == transfer);
+                at.map_or_else(nothing, |at| {
+                    self.sent.remove(at);
+                    Ok(Reply::Done)
+                })
+            }
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),

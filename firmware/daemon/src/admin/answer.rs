@@ -130,6 +130,7 @@ impl Desk {
             Question::Transfers { before, limit } => self.transfers(Direction::Outbound, before, limit).await,
             Question::Inbox { before, limit } => self.transfers(Direction::Inbound, before, limit).await,
             Question::Transfer { transfer } => self.transfer_detail(transfer).await,
+            Question::Undo { transfer } => self.undo(transfer, &actor).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
             Question::Import { transfer, patient_id } => {
@@ -240,6 +241,18 @@ impl Desk {
         let row = self.row(transfer).await?;
         let detail = lines::transfer_detail(&self.road, &row).await.map_err(storage)?;
         Ok(Reply::Transfer(Box::new(detail)))
+    }
+
+    async fn undo(&self, transfer: TransferId, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        address::undo(&self.road, &row, actor).await.map_err(|failure| match failure {
+            StepError::NotNow(_) | StepError::Custody(CustodyError::Stale) => refusal(
+                RefusalCode::NotNow,
+                "too late to undo: it is being sent; take it back instead (recall)",
+            ),
+            StepError::Custody(error) => storage(error),
+        })?;
+        Ok(Reply::Done)
     }
 
     async fn recall(&self, transfer: TransferId, actor: &str) -> Answer {

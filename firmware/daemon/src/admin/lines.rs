@@ -183,6 +183,7 @@ fn plain(state: StateCode, since: Timestamp, who: WhoCode) -> Situation {
         hold: None,
         declined: None,
         who,
+        undo_until: None,
     }
 }
 
@@ -208,10 +209,14 @@ fn outbound(situation: &mut Situation, state: &OutboundState) {
             situation.waits_since = Some(*closed_at);
             situation.who = WhoCode::Technician;
         }
+        OutboundState::Addressed { leaves_at, undo_to: Some(_), .. } => {
+            situation.undo_until = Some(*leaves_at);
+            situation.who = WhoCode::Technician;
+        }
         OutboundState::Held { reason, .. } => hold(situation, reason),
         OutboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
         OutboundState::Collecting
-        | OutboundState::Addressed { .. }
+        | OutboundState::Addressed { undo_to: None, .. }
         | OutboundState::Erased { .. }
         | OutboundState::Recalled { .. }
         | OutboundState::Expired { .. }

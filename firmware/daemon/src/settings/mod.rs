@@ -72,6 +72,10 @@ pub struct Keeping {
     pub keep_for: Duration,
     /// How long an addressee may collect.
     pub valid_for: Duration,
+    /// How long the choice of an addressee can be undone before anything leaves the box.
+    pub undo_time: Duration,
+    /// After how long people are reminded of what nobody collected or imported.
+    pub remind_after: Duration,
     /// Pause between two looks at the directory.
     pub directory_interval: Duration,
     /// Intake stops when less than this is free.
@@ -118,7 +122,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn check(&self, fragment: Fragment) -> Result<Settings, SettingsError> {
-        let Fragment { r#box, dicom, pacs, portal, trust, credentials, keeping, import } = fragment;
+        let Fragment { r#box, dicom, pacs, portal, trust, credentials, keeping, import, sending } = fragment;
         if r#box.name.trim().is_empty() || r#box.name.len() > 64 {
             return Err(self.refuse("box.name", "must have 1 to 64 characters"));
         }
@@ -157,6 +161,13 @@ impl Checker<'_> {
                     keeping.valid_days * 86_400,
                     86_400,
                     365 * 86_400,
+                )?,
+                undo_time: self.seconds("sending.undo_seconds", sending.undo_seconds, 0, 3600)?,
+                remind_after: self.seconds(
+                    "sending.remind_days",
+                    sending.remind_days * 86_400,
+                    0,
+                    3660 * 86_400,
                 )?,
                 directory_interval: self.seconds(
                     "keeping.directory_interval_secs",

@@ -134,6 +134,11 @@ pub enum Question {
         /// Which.
         transfer: TransferId,
     },
+    /// Undo a send while nothing has left the box. Answered by [`Reply::Done`].
+    Undo {
+        /// Which.
+        transfer: TransferId,
+    },
     /// Take a transfer back. Answered by [`Reply::Done`].
     Recall {
         /// Which.

@@ -162,4 +162,7 @@ pub struct Situation {
     pub declined: Option<DeclineCode>,
     /// Who can act.
     pub who: WhoCode,
+    /// Until when sending can be undone as if nothing had happened.
+    #[serde(default)]
+    pub undo_until: Option<Timestamp>,
 }

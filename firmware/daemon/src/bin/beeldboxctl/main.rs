@@ -74,6 +74,11 @@ enum Command {
         /// Its id.
         transfer: TransferId,
     },
+    /// Undo a send while nothing has left the box: the study waits for an addressee again.
+    Undo {
+        /// Its id.
+        transfer: TransferId,
+    },
     /// Take a transfer back.
     Recall {
         /// Its id.
@@ -253,6 +258,7 @@ fn question(command: &Command) -> Question {
         },
         Command::Transfers => Question::Transfers { before: None, limit: MAX_PAGE },
         Command::Show { transfer } => Question::Transfer { transfer: *transfer },
+        Command::Undo { transfer } => Question::Undo { transfer: *transfer },
         Command::Recall { transfer } => Question::Recall { transfer: *transfer },
         Command::Resume { transfer } => Question::Resume { transfer: *transfer },
         Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },

@@ -186,7 +186,15 @@ fn sentence(situation: &Situation) -> String {
     let mut sentence = match situation.state {
         StateCode::Collecting => format!("arriving, {} instances so far", situation.done),
         StateCode::Queued => "complete, waits for an addressee".to_owned(),
-        StateCode::Addressed => "addressed, about to be sent".to_owned(),
+        StateCode::Addressed => match situation.undo_until {
+            Some(until) => {
+                format!(
+                    "addressed, leaves at {} and can be undone until then",
+                    until.strftime("%H:%M:%S UTC")
+                )
+            }
+            None => "addressed, about to be sent".to_owned(),
+        },
         StateCode::Sending => format!("sending, {} of {} parts at the portal", situation.done, situation.of),
         StateCode::Accepted => "at the portal, not collected yet".to_owned(),
         StateCode::Fetched => "in custody of the other hospital, not yet in its PACS".to_owned(),
