@@ -19,6 +19,7 @@ use beeldbox_protocol::envelope::keys::StorageKey;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use crate::asks::{AskChange, AskRow, AskState, AskWords, NewAsk};
 pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
@@ -65,7 +66,8 @@ mod counts;
 mod reading;
 mod studies;
 mod transfers;
-// Moving, cutting, fetching, telling, erasing.
+// Moving, asking back, cutting, fetching, telling, erasing.
+mod asks;
 mod erasing;
 mod inbound;
 mod moving;

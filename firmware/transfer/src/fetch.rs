@@ -164,7 +164,7 @@ async fn fetch_letter(road: &Road, row: &TransferRow) -> Result<(), FetchError> 
     let fetched = road.portal.letter(&row.id, limit).await;
     road.note_portal(&fetched);
     let sealed = fetched?;
-    let (letter, sender) = open::open_letter(road, &row.id, &sealed)?;
+    let (letter, sender) = open::open_transfer(road, &row.id, &sealed)?;
     let parts_total = letter.packs.iter().map(|pack| pack.parts.len()).sum::<usize>();
     let parts_total = u32::try_from(parts_total).map_err(|_| FetchError::Incomplete)?;
     road.custody.adopt_collection(row.id, open::adopted(&letter), road.now()).await?;

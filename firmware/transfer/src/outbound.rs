@@ -6,6 +6,7 @@
 //!                                                                                │ portal accepted
 //!   Erased ◄──erased── Delivered ◄──receipt 2── Fetched ◄──receipt 1── Accepted ◄┘
 //!
+//!   Accepted, Fetched ──erased there, because we asked it back──► Recalled
 //!   Addressed, Sending, Accepted ──recalled at the portal──► Recalled ──erased──► Erased
 //!   Addressed, Sending, Accepted, Fetched ──► Declined | Expired | Failed ──erased──► Erased
 //!   Collecting … Fetched ──must hold──► Held ──resumed──► where it was
@@ -64,6 +65,8 @@ pub enum OutboundEvent {
     Expired,
     /// A person took it back, and the portal no longer gives it out.
     Recalled,
+    /// The other hospital proves that it erased what it had collected, because we asked for it back.
+    ErasedThere,
     /// A person must look.
     MustHold(HoldReason),
     /// A person looked: go on.
@@ -92,6 +95,7 @@ pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S
         OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }),
         OutboundEvent::Expired => ended(state, S::Expired { at: now }),
         OutboundEvent::Recalled => recalled(state, now),
+        OutboundEvent::ErasedThere => erased_there(state, now),
         OutboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }),
         OutboundEvent::MustHold(reason) => held(state, reason, now),
         OutboundEvent::Resumed => resumed(state, now),
@@ -233,6 +237,18 @@ fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
             Err(NotNow)
         }
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
+/// What was in its PACS stays *delivered*, for that was true; that it is gone again stands in the question's answer.
+fn erased_there(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Accepted { .. } | S::Fetched { .. } | S::Held { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
+        }
+        S::Delivered { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Sending { .. } => Err(NotNow),
     }
 }
 

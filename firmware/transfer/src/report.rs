@@ -15,6 +15,7 @@ use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, TransferNotice, m
 use tokio::sync::watch;
 use tracing::{error, warn};
 
+use crate::ask_back::{self, TakeInError};
 use crate::effect::Telling;
 use crate::inbound::InboundEvent;
 use crate::portal_client::PortalError;
@@ -39,6 +40,15 @@ enum TellError {
     Step(#[from] StepError),
     #[error("the message cannot be understood: {0}")]
     Message(&'static str),
+}
+
+impl From<TakeInError> for TellError {
+    fn from(error: TakeInError) -> Self {
+        match error {
+            TakeInError::Portal(error) => TellError::Portal(error),
+            TakeInError::Step(error) => TellError::Step(error),
+        }
+    }
 }
 
 impl From<CustodyError> for TellError {
@@ -88,6 +98,11 @@ impl Reporter {
     async fn tell(&self, row: &OutboxRow) -> Result<(), TellError> {
         let telling = Telling::from_word(&row.message.kind).ok_or(TellError::Message("unknown kind"))?;
         let transfer = row.message.transfer.ok_or(TellError::Message("no transfer"))?;
+        match telling {
+            Telling::AskBack => return Ok(ask_back::tell_question(&self.road, ask_in(row)?).await?),
+            Telling::AnswerAsk => return Ok(ask_back::tell_answer(&self.road, ask_in(row)?).await?),
+            Telling::ReceiptInCustody | Telling::ReceiptInPacs | Telling::Decline => {}
+        }
         let task = match self.road.portal.task(&transfer).await {
             Ok(task) => task,
             // The portal forgot it, or never had it: there is nobody to tell.
@@ -118,9 +133,15 @@ impl Reporter {
                 }
                 Ok(())
             }
-            Telling::ReceiptInCustody | Telling::Decline => Ok(()),
+            Telling::ReceiptInCustody | Telling::Decline | Telling::AskBack | Telling::AnswerAsk => Ok(()),
         }
     }
+}
+
+/// The question that a message is about.
+fn ask_in(row: &OutboxRow) -> Result<TransferId, TellError> {
+    let text = std::str::from_utf8(&row.message.payload).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(TellError::Message("no question"))
 }
 
 /// What it takes to tell the portal.
@@ -148,7 +169,9 @@ fn plan(telling: Telling, payload: &[u8], notice: &TransferNotice, task: Task) -
                 std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
             let stage = match telling {
                 Telling::ReceiptInCustody => ReceiptStage::InCustody,
-                Telling::ReceiptInPacs | Telling::Decline => ReceiptStage::InPacs,
+                Telling::ReceiptInPacs | Telling::Decline | Telling::AskBack | Telling::AnswerAsk => {
+                    ReceiptStage::InPacs
+                }
             };
             if notice.receipts.iter().any(|(told, _)| *told == stage) {
                 return Ok(Plan::Known);
@@ -161,6 +184,7 @@ fn plan(telling: Telling, payload: &[u8], notice: &TransferNotice, task: Task) -
                 Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
             (Mover::Addressee, task::with_receipt(task, stage, receipt.stored == receipt.of, jws))
         }
+        Telling::AskBack | Telling::AnswerAsk => return Err(TellError::Message("a question has a Task of its own")),
         Telling::Decline => {
             let reason: DeclineCode =
                 serde_json::from_slice(payload).map_err(|_| TellError::Message("an unknown reason"))?;

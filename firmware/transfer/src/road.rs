@@ -251,6 +251,7 @@ impl Road {
             match effect {
                 Effect::WorkAt(at) => changes.due_at = Some(*at),
                 Effect::LookAgain => {}
+                Effect::EraseNow => changes.due_at = Some(now),
                 Effect::EraseAfterKeeping => changes.due_at = Some(after(now, self.settings.keep_for)),
                 Effect::Tell(telling) => changes.outbox.push(OutboxMessage {
                     kind: telling.as_str().to_owned(),

@@ -250,6 +250,7 @@ async fn write_letter(
         reply_contact: filled(reply_contact),
         instances,
         packs,
+        about: None,
     })
 }
 

@@ -226,6 +226,7 @@ pub(crate) fn hold_line(hold: &HoldCode) -> &'static str {
         HoldCode::TwoPatients => "state.hold-two-patients",
         HoldCode::PatientIdMissing => "state.hold-patient-id-missing",
         HoldCode::PackDamaged => "state.hold-pack-damaged",
+        HoldCode::AskedBack => "state.hold-asked-back",
         HoldCode::UnknownToThisVersion => "state.hold-unknown-to-this-version",
     }
 }

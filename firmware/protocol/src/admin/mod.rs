@@ -27,7 +27,7 @@ pub use check::{Check, CheckFlag, StudyLine};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{NodeTest, NodeTestStage, NodeTestStep, PacsStatus, PortalStatus, Status};
 pub use transfer::{
-    AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
+    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
     VerifiedLine, VerifiedPage,
 };
 
@@ -143,6 +143,21 @@ pub enum Question {
     Recall {
         /// Which.
         transfer: TransferId,
+    },
+    /// Ask the other hospital to erase what it has collected already. Answered by [`Reply::Done`] when the question is
+    /// on its way; the answer shows in [`TransferLine::ask`].
+    AskBack {
+        /// Which.
+        transfer: TransferId,
+        /// Why; sealed to the other hospital.
+        reason: Confidential,
+    },
+    /// Answer the sender's question for a transfer back. Answered by [`Reply::Done`].
+    AnswerAsk {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Whether the images were removed from the PACS; otherwise they are kept, and the sender is told.
+        removed: bool,
     },
     /// Try a waiting transfer now, or let a held one go on after a person looked. Answered by [`Reply::Done`].
     Resume {

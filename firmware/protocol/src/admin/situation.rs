@@ -99,6 +99,8 @@ pub enum HoldCode {
     PatientIdMissing,
     /// Sealed bytes on the box's own disk are damaged.
     PackDamaged,
+    /// The sender asks for it back, and some of it is in the PACS.
+    AskedBack,
     /// Written by another version.
     UnknownToThisVersion,
 }

@@ -276,6 +276,9 @@ fn held(reason: &HoldCode) -> &'static str {
         HoldCode::TwoPatients => "its images name different patients: check it in the PACS before sending it",
         HoldCode::PatientIdMissing => "no image has a Patient ID: make sure whose it is before sending it",
         HoldCode::PackDamaged => "sealed bytes on this box are damaged; ask the PACS to send the study again",
+        HoldCode::AskedBack => {
+            "the sender asks for it back and some of it is in the PACS; remove it there and answer, or say no"
+        }
         HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
     }
 }
