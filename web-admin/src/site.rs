@@ -110,6 +110,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/inbox/{id}", get(inbox::detail))
         .route("/inbox/{id}/import", get(inbox_acts::import_page).post(inbox_acts::import))
         .route("/inbox/{id}/decline", get(inbox_acts::decline_page).post(inbox_acts::decline))
+        .route("/inbox/{id}/give-back", post(inbox_acts::give_back))
+        .route("/inbox/{id}/keep", post(inbox_acts::keep))
         .route("/inbox/{id}/retry", post(inbox_acts::retry))
         .route("/status", get(status::page))
         .route("/live", get(live::stream))

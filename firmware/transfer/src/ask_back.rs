@@ -330,7 +330,11 @@ pub(crate) async fn cancelled_too_late(road: &Road, row: &TransferRow) -> Result
     match change {
         Some(change) if !moved => {
             let is_known = road.custody.ask(row.id).await?.is_some();
-            if is_known { Ok(()) } else { Ok(road.custody.change_ask(change, vec![], records, road.now()).await?) }
+            if is_known {
+                Ok(())
+            } else {
+                Ok(road.custody.change_ask(change, vec![], records, road.now()).await?)
+            }
         }
         Some(_) | None => Ok(()),
     }

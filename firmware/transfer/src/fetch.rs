@@ -25,6 +25,7 @@ use tracing::warn;
 use crate::inbound::InboundEvent;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
+use crate::reconcile;
 use crate::road::{Road, SigningCertificateExpired, StepError};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, due_now, until_due};
@@ -76,6 +77,9 @@ impl Fetcher {
         let Err(failure) = result else { return };
         let disposition = match &failure {
             FetchError::Stopping => return,
+            FetchError::Portal(PortalError::NotFound) if reconcile::lost_at_portal(&self.road, row).await => {
+                return;
+            }
             FetchError::Portal(portal) => portal.disposition(),
             FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
                 Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)

@@ -267,3 +267,39 @@ fn undoing_leads_back_to_where_the_study_was_and_only_until_the_letter_is_frozen
         assert!(outbound::step(&sending, OutboundEvent::Undone, soon).is_err());
     }
 }
+
+#[test]
+fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
+    let at = now();
+    let recalled = InboundState::Recalled { at };
+    let delivering = InboundState::Delivering { settled: 1, of: 2 };
+    let delivered = InboundState::Delivered { stored: 2, of: 2, at };
+    let fetching = InboundState::Fetching { parts_done: 1, parts_total: 3 };
+    let for_a_person = |state: &InboundState| InboundState::Held {
+        back_to: Box::new(state.clone()),
+        reason: HoldReason::AskedBack,
+        since: at,
+    };
+    let held = |back_to: &InboundState| InboundState::Held {
+        back_to: Box::new(back_to.clone()),
+        reason: HoldReason::PacsRefusedUs,
+        since: at,
+    };
+    for state in
+        [fetching.clone(), InboundState::Opened { at }, InboundState::Reconciled { at }, held(&fetching)]
+    {
+        let asked = inbound::step(&state, InboundEvent::AskedBack, at);
+        assert_eq!(asked, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])), "{state:?}");
+    }
+    let asked = inbound::step(&delivering, InboundEvent::AskedBack, at);
+    assert_eq!(asked, Ok(Verdict::Move(for_a_person(&delivering), vec![])));
+    // Told in time, it is settled; cancelled before it could be told, a person looks.
+    assert_eq!(inbound::step(&delivered, InboundEvent::AskedBack, at), Ok(Verdict::Stay));
+    for state in [&delivering, &delivered] {
+        let cancelled = inbound::step(state, InboundEvent::Recalled, at);
+        assert_eq!(cancelled, Ok(Verdict::Move(for_a_person(state), vec![])));
+        let answered = inbound::step(&for_a_person(state), InboundEvent::GivenBack, at);
+        assert_eq!(answered, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])));
+        assert_eq!(inbound::step(&held(state), InboundEvent::Recalled, at), Ok(Verdict::Stay));
+    }
+}

@@ -184,7 +184,9 @@ fn plan(telling: Telling, payload: &[u8], notice: &TransferNotice, task: Task) -
                 Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
             (Mover::Addressee, task::with_receipt(task, stage, receipt.stored == receipt.of, jws))
         }
-        Telling::AskBack | Telling::AnswerAsk => return Err(TellError::Message("a question has a Task of its own")),
+        Telling::AskBack | Telling::AnswerAsk => {
+            return Err(TellError::Message("a question has a Task of its own"));
+        }
         Telling::Decline => {
             let reason: DeclineCode =
                 serde_json::from_slice(payload).map_err(|_| TellError::Message("an unknown reason"))?;

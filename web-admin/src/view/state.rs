@@ -292,6 +292,8 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
         | StateCode::Delivering
         | StateCode::Held => false,
     };
+    // What the other hospital collected can be asked back as long as we know whom to ask.
+    let can_be_asked_back = matches!(situation.state, StateCode::Delivered | StateCode::Erased);
     let is_opened = situation.state == StateCode::Opened;
     let is_held = situation.state == StateCode::Held;
     let is_out = direction == Direction::Out;
@@ -299,7 +301,7 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
     Acts {
         undo: is_out && can_be_undone,
         resume: resume && !is_over,
-        recall: is_out && !is_over && !can_be_undone,
+        recall: is_out && (!is_over || can_be_asked_back) && !can_be_undone,
         import: !is_out && is_opened,
         decline: !is_out && (is_opened || is_held),
     }

@@ -115,6 +115,7 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             urgent: false,
             created_at: at,
             situation: situation(state, at, WhoCode::Nobody),
+            ask: None,
         },
         note: None,
         reply_contact: None,

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Answer, Call, Check, CheckFlag, DeclineCode, Question, Reception, Refusal,
-    RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
+    Addressee, AddresseePage, Answer, AskCode, AskLine, Call, Check, CheckFlag, DeclineCode, Question,
+    Reception, Refusal, RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
 };
-use beeldbox_protocol::clinical::Patient;
+use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::TransferId;
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -97,6 +97,8 @@ impl FakeBox {
                 Question::Send { .. }
                     | Question::Undo { .. }
                     | Question::Recall { .. }
+                    | Question::AskBack { .. }
+                    | Question::AnswerAsk { .. }
                     | Question::Resume { .. }
                     | Question::Import { .. }
                     | Question::Decline { .. }
@@ -210,6 +212,11 @@ impl World {
                     Ok(Reply::Done)
                 })
             }
+            Question::AskBack { transfer, reason } => self.settle_ask(transfer, AskCode::Asked, Some(reason)),
+            Question::AnswerAsk { transfer, removed } => {
+                let state = if removed { AskCode::Granted } else { AskCode::Refused };
+                self.settle_ask(transfer, state, None)
+            }
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
@@ -302,6 +309,16 @@ impl World {
         detail.line.situation.next_try_at = None;
         detail.line.situation.declined = declined;
         detail.line.situation.who = WhoCode::Nobody;
+        Ok(Reply::Done)
+    }
+
+    fn settle_ask(&mut self, transfer: TransferId, state: AskCode, reason: Option<Confidential>) -> Answer {
+        let since = self.now;
+        let mut all = self.sent.iter_mut().chain(&mut self.inbox);
+        let Some(detail) = all.find(|detail| detail.line.transfer == transfer) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        detail.line.ask = Some(AskLine { state, since, reason });
         Ok(Reply::Done)
     }
 

@@ -1,12 +1,14 @@
 //! From the ledger's rows to the lines that front ends show.
 
 use beeldbox_custody::{
-    CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential, TransferRow,
+    AskState, CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential,
+    TransferRow,
 };
 use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
-    Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
+    AskCode, AskLine, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage,
+    RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode,
+    WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -82,6 +84,7 @@ pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
 /// A transfer as a row of a list.
 pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
     let mut line = bare_line(row);
+    line.ask = ask_line(road, row).await?;
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
     }
@@ -98,7 +101,24 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         urgent: row.urgent,
         created_at: row.created_at,
         situation: situation(row),
+        ask: None,
     }
+}
+
+/// The newest question for it back.
+async fn ask_line(road: &Road, row: &TransferRow) -> Result<Option<AskLine>, CustodyError> {
+    let asks = road.custody.asks_about(row.id).await?;
+    Ok(asks.into_iter().next_back().map(|row| AskLine {
+        state: match row.ask.state {
+            AskState::Asking => AskCode::Asking,
+            AskState::Asked => AskCode::Asked,
+            AskState::Open => AskCode::Open,
+            AskState::Granted => AskCode::Granted,
+            AskState::Refused => AskCode::Refused,
+        },
+        since: row.changed_at,
+        reason: filled(row.ask.words.reason),
+    }))
 }
 
 /// The receipt that a state stands on, where the state itself does not keep its numbers.
@@ -256,6 +276,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let refused = refused_instances(road, row, &receipts).await?;
     let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
     let mut line = bare_line(row);
+    line.ask = ask_line(road, row).await?;
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {
         line,

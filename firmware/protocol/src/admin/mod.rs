@@ -27,8 +27,8 @@ pub use check::{Check, CheckFlag, StudyLine};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{NodeTest, NodeTestStage, NodeTestStep, PacsStatus, PortalStatus, Status};
 pub use transfer::{
-    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
-    VerifiedLine, VerifiedPage,
+    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail,
+    TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.

@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation, StateCode, Status,
-    StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AskCode, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation, StateCode,
+    Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -157,6 +157,23 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(ask) = &line.ask {
+        let since = ask.since.strftime("%Y-%m-%d %H:%M:%S UTC");
+        say!("  {}, since {since}; reason: {}", asked(ask.state), text(ask.reason.as_ref()));
+    }
+}
+
+/// Where a question for a transfer back stands.
+fn asked(state: AskCode) -> &'static str {
+    match state {
+        AskCode::Asking => "asked back: the question is on its way",
+        AskCode::Asked => "asked back: the other hospital has to answer",
+        AskCode::Open => {
+            "THE SENDER ASKS FOR IT BACK: remove it from the PACS and say so (give-back), or keep it (keep)"
+        }
+        AskCode::Granted => "asked back, and erased by the receiving hospital",
+        AskCode::Refused => "asked back, and kept by the receiving hospital; call them",
+    }
 }
 
 fn detail(detail: &TransferDetail) {
