@@ -104,6 +104,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/sent", get(sent::list))
         .route("/sent/{id}", get(sent::detail))
         .route("/sent/{id}/recall", get(sent_acts::recall_page).post(sent_acts::recall))
+        .route("/sent/{id}/again", post(sent_acts::again))
         .route("/sent/{id}/undo", post(sent_acts::undo))
         .route("/sent/{id}/retry", post(sent_acts::retry))
         .route("/inbox", get(inbox::list))

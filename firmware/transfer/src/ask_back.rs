@@ -10,6 +10,8 @@
 //! signer is compared with that of the transfer. *Granted* is a signed receipt and is told only after the keys are gone;
 //! *refused* is the portal's word for what a person there said.
 
+use std::time::Duration;
+
 use beeldbox_custody::{
     AskChange, AskRow, AskState, AskWords, AuditRecord, Changes, CustodyError, Direction, InboundState,
     NewAsk, OutboxMessage, State, TransferRow,
@@ -32,6 +34,9 @@ use crate::open;
 use crate::outbound::OutboundEvent;
 use crate::portal_client::PortalError;
 use crate::road::{Road, SigningCertificateExpired, StepError, after};
+
+/// The eraser's own pause is shorter than this.
+const ERASED_SOON: Duration = Duration::from_secs(2 * 3600);
 
 /// Why a transfer is not asked back, or a question not answered.
 #[derive(Debug, thiserror::Error)]
@@ -413,12 +418,7 @@ pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<(), TakeI
     let Some(row) = road.custody.ask(id).await? else { return Ok(()) };
     let transfer = road.custody.transfer(row.ask.about).await?.ok_or(StepError::NotNow(NotNow))?;
     let is_granted = row.ask.state == AskState::Granted;
-    let is_waiting_for_eraser = transfer.collection.is_some()
-        && matches!(
-            transfer.state,
-            State::Inbound(InboundState::Recalled { .. } | InboundState::Reported { .. })
-        );
-    if is_granted && is_waiting_for_eraser {
+    if is_granted && !is_gone(road, &transfer).await? {
         return Err(PortalError::Conflict.into());
     }
     let there = road.portal.task(&id).await?;
@@ -449,4 +449,35 @@ pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<(), TakeI
         road.portal.update_task(&id, &next).await?;
     }
     Ok(())
+}
+
+/// Whether nothing of a transfer is left on this box. What is over and still kept is erased first.
+async fn is_gone(road: &Road, transfer: &TransferRow) -> Result<bool, CustodyError> {
+    let State::Inbound(state) = &transfer.state else { return Ok(true) };
+    match state {
+        InboundState::Erased { .. } => Ok(true),
+        InboundState::Recalled { .. }
+        | InboundState::Reported { .. }
+        | InboundState::Declined { .. }
+        | InboundState::Expired { .. }
+        | InboundState::Failed { .. } => {
+            if transfer.collection.is_some() && is_kept_for_long(road, transfer) {
+                road.custody.set_due(transfer.id, Some(road.now())).await?;
+            }
+            Ok(transfer.collection.is_none())
+        }
+        // Receipt 2 is told first; then it is over, and erased.
+        InboundState::Delivered { .. } => Ok(false),
+        InboundState::Announced
+        | InboundState::Fetching { .. }
+        | InboundState::Opened { .. }
+        | InboundState::Reconciled { .. }
+        | InboundState::Delivering { .. }
+        | InboundState::Held { .. } => Ok(false),
+    }
+}
+
+/// Not due for erasing soon. One that the eraser tried and postponed is: it is left to it.
+fn is_kept_for_long(road: &Road, transfer: &TransferRow) -> bool {
+    transfer.due_at.is_none_or(|due| due > after(road.now(), ERASED_SOON))
 }

@@ -218,7 +218,15 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
         | TaskStatus::Completed
         | TaskStatus::Failed => return Ok(()),
     };
-    road.step_outbound(&row, event, Changes::default()).await.map(drop)
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: "portal".to_owned(),
+        action: if notice.has_expired { "expired" } else { "declined" }.to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::default(),
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    road.step_outbound(&row, event, changes).await.map(drop)
 }
 
 /// Whether the state moved.

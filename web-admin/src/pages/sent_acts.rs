@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, TransferDetail};
+use beeldbox_protocol::admin::{Question, Reply, TransferDetail};
 use beeldbox_protocol::clinical::Confidential;
 
 use crate::pages::fields::Fields;
@@ -85,6 +85,17 @@ pub async fn undo(visit: Visit, Path(id): Path<String>, fields: Fields) -> Resul
     tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a send was undone");
     visit.leave_notice(visit.words.t("sent.undone"));
     Ok(Redirect::to("/send").into_response())
+}
+
+/// `POST /sent/{id}/again`: the person chooses an addressee for the same study once more.
+pub async fn again(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    let detail = transfer_detail(&visit, &id).await?;
+    if fields.text("fingerprint") != fingerprint(&visit, &detail) {
+        return Err(Problem::mismatch("inbox.changed"));
+    }
+    let question = Question::OfferAgain { transfer: detail.line.transfer };
+    let Reply::Study(line) = visit.ask(question).await? else { return Err(Problem::odd()) };
+    Ok(Redirect::to(&format!("/send/{}", line.study.0)).into_response())
 }
 
 /// `POST /sent/{id}/retry`.

@@ -91,6 +91,12 @@ impl StateView {
             let reason = words.t(decline_word(reason));
             sentence.push(words.fill("state.declined-because", &[("reason", &reason)]));
         }
+        if situation.is_overdue {
+            sentence.push(words.t(match direction {
+                Direction::Out => "state.overdue-out",
+                Direction::In => "state.overdue-in",
+            }));
+        }
         let mut since = vec![words.fill(since_key, &[("when", &date::when_and_ago(since_at, now, words))])];
         if situation.attempts > 0 && situation.waits_for.is_some() {
             since.push(words.n("state.attempts", situation.attempts.into()));
@@ -260,6 +266,8 @@ pub struct Acts {
     pub undo: bool,
     /// Try again at once, or go on after a look.
     pub resume: bool,
+    /// Send the same study once more, to the same or to another addressee.
+    pub again: bool,
     /// Take it back.
     pub recall: bool,
     /// Put it into the PACS.
@@ -301,6 +309,11 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
     Acts {
         undo: is_out && can_be_undone,
         resume: resume && !is_over,
+        again: is_out
+            && matches!(
+                situation.state,
+                StateCode::Declined | StateCode::Expired | StateCode::Recalled | StateCode::Failed
+            ),
         recall: is_out && (!is_over || can_be_asked_back) && !can_be_undone,
         import: !is_out && is_opened,
         decline: !is_out && (is_opened || is_held),

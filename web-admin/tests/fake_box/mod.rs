@@ -223,7 +223,8 @@ impl World {
             Question::Decline { transfer, reason } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
-            Question::TestNode { .. }
+            Question::OfferAgain { .. }
+            | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }
             | Question::WaitForChange { .. } => {

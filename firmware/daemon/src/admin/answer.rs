@@ -133,6 +133,7 @@ impl Desk {
             Question::Transfer { transfer } => self.transfer_detail(transfer).await,
             Question::Undo { transfer } => self.undo(transfer, &actor).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
+            Question::OfferAgain { transfer } => self.offer_again(transfer).await,
             Question::AskBack { transfer, reason } => self.ask_back(transfer, reason, &actor).await,
             Question::AnswerAsk { transfer, removed } => {
                 let row = self.row(transfer).await?;
@@ -279,6 +280,30 @@ impl Desk {
             RecallError::Step(step) => step_refused(step),
         })?;
         Ok(Reply::Done)
+    }
+
+    /// No new push from the PACS: a further transfer on the same images. Asking twice offers it once.
+    async fn offer_again(&self, transfer: TransferId) -> Answer {
+        let row = self.row(transfer).await?;
+        let (State::Outbound(_), Some(collection)) = (&row.state, row.collection) else {
+            return Err(step_refused(NotNow.into()));
+        };
+        let others = self.road.custody.transfers_of(collection).await.map_err(storage)?;
+        let waits = |row: &TransferRow| matches!(row.state, State::Outbound(OutboundState::Queued { .. }));
+        if !others.iter().any(waits) {
+            let id = TransferId::from_random(self.road.random_bytes());
+            let made = self.road.custody.new_transfer_on(collection, id, self.road.now()).await;
+            made.map_err(|error| match error {
+                CustodyError::Erased => refusal(
+                    RefusalCode::NothingToSend,
+                    "this box has erased the images; send the study from the PACS again",
+                ),
+                CustodyError::StillCollecting => step_refused(NotNow.into()),
+                other => storage(other),
+            })?;
+        }
+        let study = self.study(StudyNumber(collection.0)).await?;
+        Ok(Reply::Study(Box::new(lines::study_line(&study))))
     }
 
     async fn ask_back(&self, transfer: TransferId, reason: Confidential, actor: &str) -> Answer {

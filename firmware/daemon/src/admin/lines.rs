@@ -85,6 +85,7 @@ pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
 pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
     }
@@ -103,6 +104,15 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         situation: situation(row),
         ask: None,
     }
+}
+
+/// Nobody collected it, or nobody imported it, for longer than the settings say.
+fn is_overdue(road: &Road, row: &TransferRow) -> bool {
+    let waits_for_people = matches!(
+        row.state,
+        State::Outbound(OutboundState::Accepted { .. }) | State::Inbound(InboundState::Opened { .. })
+    );
+    waits_for_people && row.changed_at < road.before(road.settings.remind_after)
 }
 
 /// The newest question for it back.
@@ -203,6 +213,7 @@ fn plain(state: StateCode, since: Timestamp, who: WhoCode) -> Situation {
         hold: None,
         declined: None,
         who,
+        is_overdue: false,
         undo_until: None,
     }
 }
@@ -277,6 +288,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {
         line,

@@ -144,6 +144,12 @@ pub enum Question {
         /// Which.
         transfer: TransferId,
     },
+    /// Offer the study of a transfer for sending once more, to the same or to another addressee, from what this box still
+    /// has. Answered by [`Reply::Study`]: as it now waits for an addressee.
+    OfferAgain {
+        /// Which.
+        transfer: TransferId,
+    },
     /// Ask the other hospital to erase what it has collected already. Answered by [`Reply::Done`] when the question is
     /// on its way; the answer shows in [`TransferLine::ask`].
     AskBack {

@@ -164,6 +164,9 @@ pub struct Situation {
     pub declined: Option<DeclineCode>,
     /// Who can act.
     pub who: WhoCode,
+    /// Whether it waits for people for longer than they should let it.
+    #[serde(default)]
+    pub is_overdue: bool,
     /// Until when sending can be undone as if nothing had happened.
     #[serde(default)]
     pub undo_until: Option<Timestamp>,

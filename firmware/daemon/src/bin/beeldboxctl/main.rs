@@ -84,6 +84,11 @@ enum Command {
         /// Its id.
         transfer: TransferId,
     },
+    /// Offer the study of a transfer for sending once more, to the same or to another addressee.
+    Again {
+        /// Its id.
+        transfer: TransferId,
+    },
     /// Ask the other hospital to erase what it has collected already.
     AskBack {
         /// Its id.
@@ -278,6 +283,7 @@ fn question(command: &Command) -> Question {
         Command::Show { transfer } => Question::Transfer { transfer: *transfer },
         Command::Undo { transfer } => Question::Undo { transfer: *transfer },
         Command::Recall { transfer } => Question::Recall { transfer: *transfer },
+        Command::Again { transfer } => Question::OfferAgain { transfer: *transfer },
         Command::AskBack { transfer, reason } => {
             Question::AskBack { transfer: *transfer, reason: Confidential::new(reason.clone()) }
         }

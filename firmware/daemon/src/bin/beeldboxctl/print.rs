@@ -77,6 +77,14 @@ fn status(status: &Status) {
         status.inbox_waiting,
         status.held
     );
+    if status.uncollected + status.inbox_overdue + status.asked_back > 0 {
+        say!(
+            "  REMINDER   {} not collected for long, {} not imported for long, {} asked back by their senders",
+            status.uncollected,
+            status.inbox_overdue,
+            status.asked_back
+        );
+    }
     say!(
         "  disk       {} MiB free{}",
         status.free_bytes / (1024 * 1024),
@@ -233,6 +241,9 @@ fn sentence(situation: &Situation) -> String {
         StateCode::Expired => "expired: not collected in time".to_owned(),
         StateCode::Failed => "failed".to_owned(),
     };
+    if situation.is_overdue {
+        sentence.push_str(", LONGER THAN IT SHOULD: call them");
+    }
     sentence.push_str(&format!(", since {}", situation.since.strftime("%Y-%m-%d %H:%M:%S UTC")));
     if let (Some(wait), Some(at)) = (situation.waits_for, situation.next_try_at) {
         let next = at.strftime("%H:%M:%S UTC");
