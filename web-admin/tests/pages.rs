@@ -172,6 +172,31 @@ async fn transfers_are_recalled_resumed_and_declined() {
 }
 
 #[tokio::test]
+async fn a_send_is_undone_from_its_page_without_a_script() {
+    let desk = Desk::signed_in("nl").await;
+    let (_, page) = desk.check_page(18, "zuid-card", "").await;
+    let (draft, fingerprint) = (page.field("draft"), page.field("fingerprint"));
+    let fields = [
+        ("draft", draft.as_str()),
+        ("fingerprint", &fingerprint),
+        ("tick", "first-time"),
+        ("tick", "no-bsn"),
+        ("tick", "still-arriving"),
+    ];
+    let sent = desk.post("/send/18/confirm", &fields).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+    let path = sent.location().to_owned();
+    let page = desk.get(&path).await;
+    assert!(page.text.contains("Ongedaan maken (<span data-left>8</span> s)"), "{}", page.text);
+    assert!(!page.text.contains("id=\"recall\""), "two ways back at once");
+    let wrong = desk.post(&format!("{path}/undo"), &[("fingerprint", "x")]).await;
+    assert_eq!(wrong.status, StatusCode::CONFLICT);
+    let undone = desk.post(&format!("{path}/undo"), &[("fingerprint", &page.field("fingerprint"))]).await;
+    assert_eq!((undone.status, undone.location()), (StatusCode::SEE_OTHER, "/send"));
+    assert!(matches!(desk.fake.acts().last().unwrap().question, Question::Undo { .. }));
+}
+
+#[tokio::test]
 async fn what_is_delivered_is_told_as_n_of_m() {
     let desk = Desk::signed_in("nl").await;
     let page = desk.get("/sent").await;

@@ -33,8 +33,8 @@ impl Custody {
     /// # Errors
     /// [`CustodyError::NotConsistent`] if lengths or names in the list contradict each other,
     /// [`CustodyError::OutOfSpace`] if it does not fit above the reserve, [`CustodyError::Unknown`] if there is no such
-    /// inbound transfer, [`CustodyError::PackAlreadyHere`] while another transfer brought the same packs here. Then
-    /// nothing was made.
+    /// inbound transfer, [`CustodyError::PackAlreadyHere`] while some of the packs are here for something else. Then
+    /// nothing was made. A second transfer of exactly what an earlier one brought shares its collection.
     ///
     /// # Durability
     /// When this returns, rows, keys and (empty) pack files survive a power cut.
@@ -51,6 +51,12 @@ impl Custody {
         }
         let (disk, vault) = (self.disk(), self.vault());
         let promised = Arc::new(promised);
+        let (sharing, opener) = (Arc::clone(&promised), self.vault());
+        let shared =
+            self.ledger().ask(move |connection| share(connection, &opener, transfer, &sharing)).await?;
+        if let Some(collection) = shared {
+            return Ok(collection);
+        }
         let making = Arc::clone(&promised);
         let made = tokio::task::spawn_blocking(move || make_files(&disk, &making));
         made.await.map_err(|_| CustodyError::Closed)??;
@@ -162,6 +168,86 @@ fn adopt(
         .prepare_cached("UPDATE transfer SET collection = ?2 WHERE id = ?1")?
         .execute(params![transfer.to_string(), collection.0])?;
     Ok(collection)
+}
+
+/// A second transfer of the same sealed images: what is here already is not fetched again. Everything the letter says
+/// must be what the earlier one said, keys included, so nobody gets at bytes whose keys he does not have.
+fn share(
+    connection: &Connection,
+    vault: &Vault,
+    transfer: TransferId,
+    promised: &InboundCollection,
+) -> Result<Option<CollectionId>, CustodyError> {
+    let Some(first) = promised.packs.first() else { return Ok(None) };
+    let found: Option<i64> = connection
+        .prepare_cached(
+            "SELECT c.id
+             FROM pack p JOIN collection c ON c.id = p.collection
+             WHERE p.id = ?1 AND c.direction = 'inbound' AND c.erasing_at IS NULL",
+        )?
+        .query_row([first.id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(collection) = found else { return Ok(None) };
+    let count = |table: &str| -> Result<usize, CustodyError> {
+        let statement = format!("SELECT count(*) FROM {table} WHERE collection = ?1");
+        Ok(connection.prepare_cached(&statement)?.query_row([collection], |row| row.get(0))?)
+    };
+    if count("pack")? != promised.packs.len() || count("instance")? != promised.instances.len() {
+        return Err(CustodyError::PackAlreadyHere);
+    }
+    for pack in &promised.packs {
+        if !is_same_pack(connection, vault, collection, pack)? {
+            return Err(CustodyError::PackAlreadyHere);
+        }
+    }
+    let mut same_instance = connection.prepare_cached(
+        "SELECT 1
+         FROM instance i JOIN pack p ON p.row = i.pack
+         WHERE i.collection = ?1 AND p.id = ?2 AND i.frame_index = ?3 AND i.frame_offset = ?4 AND i.frame_len = ?5
+           AND i.sop_class = ?6 AND i.sop_instance = ?7 AND i.transfer_syntax = ?8 AND i.size_bytes = ?9
+           AND i.digest = ?10",
+    )?;
+    for instance in &promised.instances {
+        let is_same = same_instance.exists(params![
+            collection,
+            instance.pack.as_bytes(),
+            instance.frame_index,
+            instance.frame_offset,
+            instance.frame_len,
+            instance.sop_class.as_str(),
+            instance.sop_instance.as_str(),
+            instance.transfer_syntax.as_str(),
+            instance.size_bytes,
+            instance.digest.as_bytes()
+        ])?;
+        if !is_same {
+            return Err(CustodyError::PackAlreadyHere);
+        }
+    }
+    connection
+        .prepare_cached("UPDATE transfer SET collection = ?2 WHERE id = ?1 AND collection IS NULL")?
+        .execute(params![transfer.to_string(), collection])?;
+    Ok(Some(CollectionId(collection)))
+}
+
+fn is_same_pack(
+    connection: &Connection,
+    vault: &Vault,
+    collection: i64,
+    pack: &InboundPack,
+) -> Result<bool, CustodyError> {
+    let found: Option<(i64, u64, Option<Vec<u8>>)> = connection
+        .prepare_cached("SELECT row, len_bytes, wrapped_key FROM pack WHERE id = ?1 AND collection = ?2")?
+        .query_row(params![pack.id.as_bytes(), collection], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((row, len_bytes, Some(wrapped))) = found else { return Ok(false) };
+    let is_key = vault.unwrap(&pack.id, &wrapped)?.expose() == pack.key.expose();
+    let mut statement =
+        connection.prepare_cached("SELECT digest, len FROM part WHERE pack = ?1 ORDER BY part_index")?;
+    let parts = statement
+        .query_map([row], |part| Ok((Digest::from(part.get::<_, [u8; 32]>(0)?), part.get::<_, u64>(1)?)))?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(is_key && len_bytes == pack.len_bytes && parts == pack.parts)
 }
 
 fn is_here(connection: &Connection, pack: &PackId) -> Result<bool, CustodyError> {

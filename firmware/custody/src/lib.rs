@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use crate::adoption::AttributesReader;
+pub use crate::asks::{AskChange, AskRow, AskState, AskWords, NewAsk};
 pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
@@ -68,7 +69,8 @@ mod counts;
 mod reading;
 mod studies;
 mod transfers;
-// Moving, cutting, fetching, telling, erasing.
+// Moving, asking back, cutting, fetching, telling, erasing.
+mod asks;
 mod erasing;
 mod inbound;
 mod moving;

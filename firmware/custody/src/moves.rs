@@ -20,7 +20,8 @@ fn outbound(from: OutboundKind, to: OutboundKind) -> bool {
     match from {
         K::Collecting => matches!(to, K::Queued | K::Held),
         K::Queued => matches!(to, K::Addressed | K::Erased | K::Held),
-        K::Addressed => matches!(to, K::Sending | K::Held) || ends,
+        // Back to queued: undone before anything left.
+        K::Addressed => matches!(to, K::Sending | K::Queued | K::Held) || ends,
         K::Sending => matches!(to, K::Sending | K::Accepted | K::Held) || ends,
         // Receipt 2 may arrive before receipt 1 was seen.
         K::Accepted => matches!(to, K::Fetched | K::Delivered | K::Held) || ends,

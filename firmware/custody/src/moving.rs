@@ -13,7 +13,7 @@ use crate::records::CollectionId;
 use crate::state::{OutboundState, State};
 use crate::transfer_records::{Changes, NewInbound};
 use crate::vault::{Place, Vault};
-use crate::{Custody, audit, outbox};
+use crate::{Custody, asks, audit, outbox};
 
 impl Custody {
     /// Moves a transfer. Leaving *collecting* closes the collection and its packs in the same commit.
@@ -241,12 +241,12 @@ fn advance(
                  waiting = NULL,
                  waiting_text = NULL,
                  waiting_since = NULL,
-                 urgent = coalesce(?7, urgent),
+                 urgent = iif(?15, 0, coalesce(?7, urgent)),
                  letter = coalesce(?8, letter),
                  letter_digest = coalesce(?9, letter_digest),
-                 addressee = coalesce(?10, addressee),
+                 addressee = iif(?15, NULL, coalesce(?10, addressee)),
                  sender = coalesce(?11, sender),
-                 sealed_words = coalesce(?12, sealed_words),
+                 sealed_words = iif(?15, NULL, coalesce(?12, sealed_words)),
                  task_id = coalesce(?13, task_id),
                  task_version = coalesce(?14, task_version)
              WHERE seq = ?1 AND state = ?2",
@@ -266,6 +266,7 @@ fn advance(
             words,
             changes.task.as_ref().map(|task| &task.0),
             changes.task.as_ref().map(|task| &task.1),
+            changes.unaddress,
         ])?;
     if changed != 1 {
         return Err(CustodyError::Stale);
@@ -275,6 +276,9 @@ fn advance(
     }
     if let Some((stage, jws)) = &changes.receipt {
         outbox::record_receipt(connection, vault, seq, &id, *stage, jws, now)?;
+    }
+    if let Some(change) = &changes.ask {
+        asks::apply(connection, vault, change, now)?;
     }
     for message in &changes.outbox {
         outbox::insert(connection, vault, message)?;

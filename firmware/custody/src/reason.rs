@@ -92,6 +92,8 @@ reasons! {
         PatientIdMissing = "patient_id_missing",
         /// Bytes that we had are damaged or gone.
         PackDamaged = "pack_damaged",
+        /// The sender asks for it back, and some of it is in our PACS.
+        AskedBack = "asked_back",
     }
 }
 
@@ -100,6 +102,7 @@ impl HoldReason {
     pub fn who_can_act(&self) -> Who {
         match self {
             HoldReason::RecipientKeyChanged
+            | HoldReason::AskedBack
             | HoldReason::ConflictingInstances
             | HoldReason::TwoPatients
             | HoldReason::PatientIdMissing

@@ -10,11 +10,14 @@ use crate::error::CustodyError;
 const APPLICATION_ID: i64 = 0x4265_4c64;
 
 /// Version of `schema.sql`. Migrations only go forward.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// Each takes a ledger from the version before it to its own. A landed one is never changed.
-const MIGRATIONS: [(i64, &str); 2] =
-    [(2, include_str!("migrations/2.sql")), (3, include_str!("migrations/3_directory.sql"))];
+const MIGRATIONS: [(i64, &str); 3] = [
+    (2, include_str!("migrations/2.sql")),
+    (3, include_str!("migrations/3.sql")),
+    (4, include_str!("migrations/4.sql")),
+];
 
 /// Statements kept prepared: more than there are.
 const STATEMENTS_KEPT: usize = 128;
@@ -125,6 +128,14 @@ mod tests {
         drop(connection);
         let migrated = open(&old).unwrap();
         assert_eq!(shape(&migrated), shape(&open(&dir.path().join("new.sqlite")).unwrap()));
+        let moves = |connection: &Connection| -> BTreeSet<String> {
+            let mut statement = connection
+                .prepare("SELECT direction || ' ' || from_state || ' ' || to_state FROM allowed_move")
+                .unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        assert_eq!(moves(&migrated), moves(&open(&dir.path().join("other.sqlite")).unwrap()));
         let kept: i64 = migrated
             .query_row("SELECT kept_bytes FROM source WHERE ae = 'CT1'", [], |row| row.get(0))
             .unwrap();

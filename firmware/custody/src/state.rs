@@ -8,6 +8,7 @@
 //!   not final  → Held → back to where it was held from
 //!   under way  → Recalled / Declined / Expired / Failed → Erased
 //!   Queued     → Erased      (a person removed the study; nobody else has it)
+//!   Addressed  → Queued      (undone before anything left; or → Held, if it was in doubt)
 //! ```
 //!
 //! "Under way" is, outbound, everything from Addressed to Fetched, and inbound everything before Reported; a held
@@ -41,10 +42,17 @@ pub enum OutboundState {
         /// When the study was closed.
         closed_at: Timestamp,
     },
-    /// A verified recipient was chosen; we wait for the letter to be sealed and the first part to go.
+    /// A verified recipient was chosen. Until `leaves_at` it can be undone as if nothing had happened; then the letter
+    /// is sealed and the first part goes.
     Addressed {
         /// When the choice was made.
         at: Timestamp,
+        /// Not before this anything leaves the box. A ledger of an earlier version has none: it left at once.
+        #[serde(default = "long_ago")]
+        leaves_at: Timestamp,
+        /// Where undoing leads: queued, or held in the doubt it was in. Nothing: it cannot be undone.
+        #[serde(default)]
+        undo_to: Option<Box<OutboundState>>,
     },
     /// Parts are going to the portal.
     Sending {
@@ -110,6 +118,10 @@ pub enum OutboundState {
         /// When.
         at: Timestamp,
     },
+}
+
+fn long_ago() -> Timestamp {
+    Timestamp::UNIX_EPOCH
 }
 
 /// Where an inbound transfer stands.

@@ -51,7 +51,7 @@ impl Custody {
             .await
     }
 
-    /// One study, in whatever state its first transfer is.
+    /// One study, as the transfer of it that waits for an addressee; without one, in whatever state its first transfer is.
     ///
     /// # Errors
     /// As [`Custody::studies`].
@@ -59,7 +59,9 @@ impl Custody {
         let vault = self.vault();
         self.ledger()
             .ask(move |connection| {
-                let end = "WHERE t.direction = 'outbound' AND c.id = ?1 ORDER BY t.seq LIMIT 1";
+                let end = "WHERE t.direction = 'outbound' AND c.id = ?1
+                           ORDER BY t.addressee IS NULL AND t.state IN ('collecting', 'queued', 'held') DESC, t.seq
+                           LIMIT 1";
                 Ok(read_studies(connection, &vault, end, [collection.0])?.pop())
             })
             .await

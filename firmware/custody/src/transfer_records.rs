@@ -5,6 +5,7 @@ use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId, Ura};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::asks::AskChange;
 use crate::audit::AuditRecord;
 use crate::reason::WaitReason;
 use crate::records::{CollectionId, Cursor};
@@ -114,6 +115,8 @@ pub struct Changes {
     pub letter: Option<Vec<u8>>,
     /// Who gets it.
     pub addressee: Option<AddresseeSnapshot>,
+    /// Forget addressee, words and urgency: the choice was undone.
+    pub unaddress: bool,
     /// Who sent it, as verified.
     pub sender: Option<SenderSnapshot>,
     /// What is stored sealed.
@@ -122,6 +125,8 @@ pub struct Changes {
     pub task: Option<(String, String)>,
     /// A signed receipt: stage (1 in custody, 2 in PACS) and JWS. The first of each stage stays.
     pub receipt: Option<(u8, Vec<u8>)>,
+    /// A question about the transfer that this move makes or answers.
+    pub ask: Option<AskChange>,
     /// What the world has to be told.
     pub outbox: Vec<OutboxMessage>,
     /// What goes into the audit trail.

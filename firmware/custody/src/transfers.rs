@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::Custody;
 use crate::columns::{json_maybe, micros, text_at, time, time_at, time_maybe};
 use crate::error::CustodyError;
+use crate::kind::Kind;
 use crate::reason::{HoldReason, WaitReason};
 use crate::records::{CollectionId, Cursor};
 use crate::state::{Direction, InboundState, OutboundState, State};
@@ -94,6 +95,27 @@ impl Custody {
                      LIMIT ?2",
                     params![micros(now), limit],
                 )
+            })
+            .await
+    }
+
+    /// How many transfers have been in a state since before a moment: of whom people are reminded.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub async fn waiting_since_before(&self, kind: Kind, before: Timestamp) -> Result<u32, CustodyError> {
+        let direction = match kind {
+            Kind::Outbound(_) => Direction::Outbound,
+            Kind::Inbound(_) => Direction::Inbound,
+        };
+        self.ledger()
+            .ask(move |connection| {
+                let count = connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM transfer WHERE direction = ?1 AND state = ?2 AND changed_at < ?3",
+                    )?
+                    .query_row(params![direction.as_str(), kind.as_str(), micros(before)], |row| row.get(0))?;
+                Ok(count)
             })
             .await
     }

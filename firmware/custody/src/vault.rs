@@ -27,6 +27,8 @@ pub(crate) enum Place<'a> {
     Transfer(&'a str),
     /// `receipt.sealed_receipt`, by transfer and stage
     Receipt(&'a str, u8),
+    /// `ask.sealed_words`
+    Ask(&'a str),
     /// `outbox.sealed_payload`
     Outbox(i64),
     /// `audit.sealed_detail`
@@ -39,6 +41,7 @@ impl Place<'_> {
             Place::Collection(id) => format!("collection/{id}"),
             Place::Transfer(id) => format!("transfer/{id}"),
             Place::Receipt(id, stage) => format!("receipt/{id}/{stage}"),
+            Place::Ask(id) => format!("ask/{id}"),
             Place::Outbox(id) => format!("outbox/{id}"),
             Place::Audit(seq) => format!("audit/{seq}"),
         }

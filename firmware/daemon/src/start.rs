@@ -230,6 +230,8 @@ fn road_settings(settings: &Settings) -> Result<RoadSettings> {
         peers: settings.dicom.peers.iter().map(peer).collect::<Result<_>>()?,
         keep_for: settings.keeping.keep_for,
         valid_for: settings.keeping.valid_for,
+        undo_time: settings.keeping.undo_time,
+        remind_after: settings.keeping.remind_after,
         directory_interval: settings.keeping.directory_interval,
         import_unattended: settings.import_unattended,
     })

@@ -219,6 +219,7 @@ impl Post {
                 len: pack.len() as u64,
                 parts: vec![ListedPart { sha256: Digest::of(&pack), len: pack.len() as u64 }],
             }],
+            about: None,
         }
     }
 

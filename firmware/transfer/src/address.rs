@@ -15,7 +15,7 @@ use beeldbox_protocol::ident::{AddresseeId, TransferId};
 
 use crate::effect::NotNow;
 use crate::outbound::OutboundEvent;
-use crate::road::{Road, StepError};
+use crate::road::{Road, StepError, after};
 
 /// Why a study is not addressed.
 #[derive(Debug, thiserror::Error)]
@@ -134,13 +134,15 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
         return Err(AddressError::NotAcknowledged(missing));
     }
     // Whatever made the study doubtful is among the flags, and they were ticked.
+    let mut doubt = None;
     match &row.state {
         State::Outbound(OutboundState::Collecting) => {
             road.step_outbound(&row, OutboundEvent::Closed, Changes::default()).await?;
         }
-        State::Outbound(OutboundState::Held { back_to, .. })
+        State::Outbound(OutboundState::Held { back_to, reason, since })
             if matches!(**back_to, OutboundState::Queued { .. }) =>
         {
+            doubt = Some((reason.clone(), *since));
             road.step_outbound(&row, OutboundEvent::Resumed, Changes::default()).await?;
         }
         State::Outbound(_) | State::Inbound(_) => {}
@@ -174,8 +176,32 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
         audit: vec![audit],
         ..Changes::default()
     };
-    road.step_outbound(&row, OutboundEvent::Addressed, changes).await?;
+    let leaves_at = after(now, road.settings.undo_time);
+    road.step_outbound(&row, OutboundEvent::Addressed { leaves_at, doubt }, changes).await?;
     Ok(())
+}
+
+/// Undoes the choice of an addressee while nothing has left the box: the study waits in the list again, as it did.
+/// Parts that an alias sent ahead stay at the portal as a draft, which nobody but us can see.
+///
+/// # Durability
+/// When this returns, the study is queued again and nothing goes out, also after a power cut.
+///
+/// # Errors
+/// If the letter is on its way already, or storage failed.
+pub async fn undo(road: &Road, row: &TransferRow, by: &str) -> Result<(), StepError> {
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: by.to_owned(),
+        action: "undo".to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::default(),
+    };
+    let changes = Changes { unaddress: true, audit: vec![audit], ..Changes::default() };
+    match road.step_outbound(row, OutboundEvent::Undone, changes).await? {
+        Some(_) => Ok(()),
+        None => Err(NotNow.into()),
+    }
 }
 
 async fn current(road: &Road, transfer: TransferId) -> Result<TransferRow, StepError> {

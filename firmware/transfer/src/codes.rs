@@ -70,6 +70,7 @@ pub fn hold_code(reason: &HoldReason) -> HoldCode {
         HoldReason::TwoPatients => HoldCode::TwoPatients,
         HoldReason::PatientIdMissing => HoldCode::PatientIdMissing,
         HoldReason::PackDamaged => HoldCode::PackDamaged,
+        HoldReason::AskedBack => HoldCode::AskedBack,
         HoldReason::UnknownToThisVersion(_) => HoldCode::UnknownToThisVersion,
     }
 }

@@ -14,6 +14,8 @@ pub enum Effect {
     Tell(Telling),
     /// Erase keys, then bytes, once the keeping time has passed.
     EraseAfterKeeping,
+    /// Erase keys, then bytes, at once: somebody asked for that.
+    EraseNow,
 }
 
 /// What the portal is told. Stands in the outbox by its word.
@@ -25,11 +27,21 @@ pub enum Telling {
     ReceiptInPacs,
     /// We refuse the transfer.
     Decline,
+    /// We ask for a transfer back. Carries the question's name.
+    AskBack,
+    /// We answer such a question. Carries the question's name.
+    AnswerAsk,
 }
 
 impl Telling {
     /// All of them.
-    pub const ALL: [Telling; 3] = [Telling::ReceiptInCustody, Telling::ReceiptInPacs, Telling::Decline];
+    pub const ALL: [Telling; 5] = [
+        Telling::ReceiptInCustody,
+        Telling::ReceiptInPacs,
+        Telling::Decline,
+        Telling::AskBack,
+        Telling::AnswerAsk,
+    ];
 
     /// Its word in the outbox.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +49,8 @@ impl Telling {
             Telling::ReceiptInCustody => "receipt-in-custody",
             Telling::ReceiptInPacs => "receipt-in-pacs",
             Telling::Decline => "decline",
+            Telling::AskBack => "ask-back",
+            Telling::AnswerAsk => "answer-ask",
         }
     }
 

@@ -27,6 +27,7 @@ use crate::inbound::InboundEvent;
 use crate::line::Traveller;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
+use crate::reconcile;
 use crate::road::{Road, SigningCertificateExpired, StepError};
 use crate::send::{PART_PAUSES, PARTS_IN_HAND, chain};
 use crate::several::Several;
@@ -107,6 +108,7 @@ async fn fetch_on(road: Road, row: TransferRow) {
 async fn give_back(road: &Road, row: &TransferRow, failure: FetchError) {
     let disposition = match &failure {
         FetchError::Stopping => return,
+        FetchError::Portal(PortalError::NotFound) if reconcile::lost_at_portal(road, row).await => return,
         FetchError::Portal(portal) => portal.disposition(),
         FetchError::Step(StepError::Custody(CustodyError::OutOfSpace)) => {
             Disposition::Retry(beeldbox_custody::WaitReason::DiskFull, None)
@@ -186,7 +188,7 @@ async fn fetch_letter(road: &Road, row: &TransferRow) -> Result<(), FetchError> 
     let fetched = road.portal.letter(&row.id, limit).await;
     road.note_portal(&fetched);
     let sealed = fetched?;
-    let (letter, sender) = open::open_letter(road, &row.id, &sealed)?;
+    let (letter, sender) = open::open_transfer(road, &row.id, &sealed)?;
     let parts_total = letter.packs.iter().map(|pack| pack.parts.len()).sum::<usize>();
     let parts_total = u32::try_from(parts_total).map_err(|_| FetchError::Incomplete)?;
     road.custody.adopt_collection(row.id, open::adopted(&letter), road.now()).await?;

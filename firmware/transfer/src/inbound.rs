@@ -9,8 +9,8 @@
 //!   Announced … Delivered ──must hold──► Held ──resumed──► where it was
 //! ```
 //!
-//! Pure like [`crate::outbound`]. A recall that comes after instances went to the PACS does not undo them: from
-//! `Delivered` on it is refused here, and the sender learns from receipt 2 that it came too late.
+//! Pure like [`crate::outbound`]. A recall, or the sender's question for a transfer back, undoes by itself what has not
+//! gone to the PACS. What the PACS has, or may have, is for a person here: the transfer is held until somebody answers.
 
 use beeldbox_custody::{DeclineReason, FailReason, HoldReason, InboundState as S};
 use jiff::Timestamp;
@@ -54,8 +54,12 @@ pub enum InboundEvent {
     Declined(DeclineReason),
     /// The portal says that its time is over.
     Expired,
-    /// The sender takes it back.
+    /// The sender took it back at the portal, where nothing can be told of it any more.
     Recalled,
+    /// The sender asks for it back after we collected it.
+    AskedBack,
+    /// A person here has answered: it is to be erased.
+    GivenBack,
     /// A person must look.
     MustHold(HoldReason),
     /// A person looked: go on.
@@ -81,7 +85,9 @@ pub fn step(state: &S, event: InboundEvent, now: Timestamp) -> Result<Verdict<S>
         InboundEvent::Reported => reported(state, now),
         InboundEvent::Declined(reason) => declined(state, reason, now),
         InboundEvent::Expired => ended(state, S::Expired { at: now }),
-        InboundEvent::Recalled => ended(state, S::Recalled { at: now }),
+        InboundEvent::Recalled => recalled(state, now),
+        InboundEvent::AskedBack => asked_back(state, now),
+        InboundEvent::GivenBack => given_back(state, now),
         InboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }),
         InboundEvent::MustHold(reason) => held(state, reason, now),
         InboundEvent::Resumed => resumed(state, now),
@@ -190,7 +196,62 @@ fn declined(state: &S, reason: DeclineReason, now: Timestamp) -> Result<Verdict<
     }
 }
 
-/// Recalled, expired or failed: allowed until the PACS has everything.
+/// Cancelled at the portal. What the PACS has, or may have, needs a person; everything else is let go.
+fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
+        }
+        S::Delivering { .. } | S::Delivered { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
+        // Held already, for whatever reason: the question waits beside it.
+        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Ok(Verdict::Stay),
+        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping])),
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+        S::Reported { .. } | S::Erased { .. } => Err(NotNow),
+    }
+}
+
+/// Asked back by the sender. What is not in the PACS goes at once; what is waits for a person, and a delivery that is
+/// under way stops. A transfer that is settled goes on telling what is true.
+fn asked_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow]))
+        }
+        S::Delivering { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
+        // Held already, for whatever reason: the question waits beside it.
+        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Ok(Verdict::Stay),
+        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow])),
+        S::Delivered { .. } | S::Reported { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+    }
+}
+
+fn given_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow])),
+        S::Delivered { .. } | S::Reported { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => Err(NotNow),
+        S::Delivering { .. } => Err(NotNow),
+    }
+}
+
+/// Whether the PACS has, or may have, some of it.
+fn may_be_in_pacs(state: &S) -> bool {
+    match state {
+        S::Delivering { .. } | S::Delivered { .. } | S::Reported { .. } => true,
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => false,
+        S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => false,
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => false,
+    }
+}
+
+fn for_a_person(state: &S, now: Timestamp) -> S {
+    S::Held { back_to: Box::new(state.clone()), reason: HoldReason::AskedBack, since: now }
+}
+
+/// Expired or failed: allowed until the PACS has everything.
 fn ended(state: &S, end: S) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Announced

@@ -10,6 +10,8 @@
 //! carry the steps out: each takes what is due from the ledger, does one unit, and commits the move. A crash at any
 //! moment leaves a state from which the same worker goes on. Nothing here knows SQL, systemd or HTML.
 
+// What was collected is asked back, and the answer.
+pub mod ask_back;
 // From a study to one verified recipient.
 pub mod address;
 // AE titles that stand for an addressee.

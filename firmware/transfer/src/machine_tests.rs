@@ -20,7 +20,11 @@ fn outbound_states() -> Vec<OutboundState> {
     vec![
         OutboundState::Collecting,
         OutboundState::Queued { closed_at: at },
-        OutboundState::Addressed { at },
+        OutboundState::Addressed {
+            at,
+            leaves_at: at,
+            undo_to: Some(Box::new(OutboundState::Queued { closed_at: at })),
+        },
         sending.clone(),
         OutboundState::Accepted { at },
         OutboundState::Fetched { at },
@@ -38,7 +42,8 @@ fn outbound_events() -> Vec<OutboundEvent> {
     vec![
         OutboundEvent::Closed,
         OutboundEvent::ClosedInDoubt(HoldReason::TwoPatients),
-        OutboundEvent::Addressed,
+        OutboundEvent::Addressed { leaves_at: now(), doubt: None },
+        OutboundEvent::Undone,
         OutboundEvent::LetterFrozen { parts_total: 3 },
         OutboundEvent::PartsSent { parts_done: 2 },
         OutboundEvent::PortalAccepted,
@@ -47,6 +52,7 @@ fn outbound_events() -> Vec<OutboundEvent> {
         OutboundEvent::Declined(DeclineReason::NotOurs),
         OutboundEvent::Expired,
         OutboundEvent::Recalled,
+        OutboundEvent::ErasedThere,
         OutboundEvent::MustHold(HoldReason::DigestMismatch),
         OutboundEvent::Resumed,
         OutboundEvent::Failed(FailReason::BytesLost),
@@ -86,6 +92,8 @@ fn inbound_events() -> Vec<InboundEvent> {
         InboundEvent::Declined(DeclineReason::NotOurs),
         InboundEvent::Expired,
         InboundEvent::Recalled,
+        InboundEvent::AskedBack,
+        InboundEvent::GivenBack,
         InboundEvent::MustHold(HoldReason::PackDamaged),
         InboundEvent::Resumed,
         InboundEvent::Failed(FailReason::GivenUp),
@@ -221,5 +229,77 @@ fn what_the_other_box_has_is_not_recalled() {
     let at = now();
     for state in [OutboundState::Fetched { at }, OutboundState::Delivered { stored: 1, of: 1, at }] {
         assert!(outbound::step(&state, OutboundEvent::Recalled, at).is_err());
+    }
+}
+
+#[test]
+fn undoing_leads_back_to_where_the_study_was_and_only_until_the_letter_is_frozen() {
+    let at = now();
+    let soon = at + jiff::SignedDuration::from_secs(10);
+    let queued = OutboundState::Queued { closed_at: at };
+    let doubt = (HoldReason::TwoPatients, at);
+    for (doubt, before) in [
+        (None, queued.clone()),
+        (
+            Some(doubt),
+            OutboundState::Held {
+                back_to: Box::new(queued.clone()),
+                reason: HoldReason::TwoPatients,
+                since: at,
+            },
+        ),
+    ] {
+        let event = OutboundEvent::Addressed { leaves_at: soon, doubt };
+        let Ok(Verdict::Move(addressed, effects)) = outbound::step(&queued, event, at) else { panic!() };
+        assert_eq!(effects, [Effect::WorkAt(soon)]);
+        let frozen = OutboundEvent::LetterFrozen { parts_total: 1 };
+        assert!(outbound::step(&addressed, frozen.clone(), at).is_err(), "nothing leaves inside the window");
+        let undone = outbound::step(&addressed, OutboundEvent::Undone, at);
+        assert_eq!(undone, Ok(Verdict::Move(before, vec![])));
+        // A hold inside the window does not shorten it.
+        let hold = OutboundEvent::MustHold(HoldReason::RecipientKeyChanged);
+        let Ok(Verdict::Move(held, _)) = outbound::step(&addressed, hold, at) else { panic!() };
+        let Ok(Verdict::Move(_, effects)) = outbound::step(&held, OutboundEvent::Resumed, at) else {
+            panic!()
+        };
+        assert_eq!(effects, [Effect::WorkAt(soon)]);
+        let Ok(Verdict::Move(sending, _)) = outbound::step(&addressed, frozen, soon) else { panic!() };
+        assert!(outbound::step(&sending, OutboundEvent::Undone, soon).is_err());
+    }
+}
+
+#[test]
+fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
+    let at = now();
+    let recalled = InboundState::Recalled { at };
+    let delivering = InboundState::Delivering { settled: 1, of: 2 };
+    let delivered = InboundState::Delivered { stored: 2, of: 2, at };
+    let fetching = InboundState::Fetching { parts_done: 1, parts_total: 3 };
+    let for_a_person = |state: &InboundState| InboundState::Held {
+        back_to: Box::new(state.clone()),
+        reason: HoldReason::AskedBack,
+        since: at,
+    };
+    let held = |back_to: &InboundState| InboundState::Held {
+        back_to: Box::new(back_to.clone()),
+        reason: HoldReason::PacsRefusedUs,
+        since: at,
+    };
+    for state in
+        [fetching.clone(), InboundState::Opened { at }, InboundState::Reconciled { at }, held(&fetching)]
+    {
+        let asked = inbound::step(&state, InboundEvent::AskedBack, at);
+        assert_eq!(asked, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])), "{state:?}");
+    }
+    let asked = inbound::step(&delivering, InboundEvent::AskedBack, at);
+    assert_eq!(asked, Ok(Verdict::Move(for_a_person(&delivering), vec![])));
+    // Told in time, it is settled; cancelled before it could be told, a person looks.
+    assert_eq!(inbound::step(&delivered, InboundEvent::AskedBack, at), Ok(Verdict::Stay));
+    for state in [&delivering, &delivered] {
+        let cancelled = inbound::step(state, InboundEvent::Recalled, at);
+        assert_eq!(cancelled, Ok(Verdict::Move(for_a_person(state), vec![])));
+        let answered = inbound::step(&for_a_person(state), InboundEvent::GivenBack, at);
+        assert_eq!(answered, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])));
+        assert_eq!(inbound::step(&held(state), InboundEvent::Recalled, at), Ok(Verdict::Stay));
     }
 }

@@ -17,10 +17,11 @@ use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::letter_path;
-use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
+use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, TransferNotice};
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
+use crate::ask_back::{self, TakeInError};
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
@@ -153,10 +154,26 @@ async fn handle(road: &Road, task: &Task) -> bool {
         }
     };
     for _ in 0..LOOKS {
+        let is_question = notice.kind == TaskKind::AskBack;
         let result = if notice.sender == *road.signer.ura() {
-            about_ours(road, &notice).await
+            if is_question {
+                ask_back::about_ours(road, &notice).await
+            } else {
+                about_ours(road, &notice).await
+            }
         } else if notice.addressee == *road.signer.ura() {
-            about_theirs(road, &notice, task).await
+            if is_question {
+                match ask_back::about_theirs(road, &notice).await {
+                    Ok(()) => Ok(()),
+                    Err(TakeInError::Step(error)) => Err(error),
+                    Err(TakeInError::Portal(error)) => {
+                        warn!(transfer = %notice.transfer, %error, "a question could not be fetched");
+                        return false;
+                    }
+                }
+            } else {
+                about_theirs(road, &notice, task).await
+            }
         } else {
             warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
             return true;
@@ -191,7 +208,20 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
     }
     let Some(row) = road.custody.transfer(notice.transfer).await? else { return Ok(()) };
     let Some(event) = end_told(notice) else { return Ok(()) };
-    road.step_outbound(&row, event, Changes::default()).await.map(drop)
+    let action = match notice.status {
+        TaskStatus::Rejected => "declined",
+        _ if notice.has_expired => "expired",
+        _ => "recalled",
+    };
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: "portal".to_owned(),
+        action: action.to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::default(),
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    road.step_outbound(&row, event, changes).await.map(drop)
 }
 
 /// What the portal says of the end of a transfer that we sent, beside receipts; nothing while it is under way. Pure.
@@ -241,6 +271,8 @@ async fn apply_receipt(
     let (event, number) = match stage {
         ReceiptStage::InCustody => (OutboundEvent::ReceiptInCustody, 1),
         ReceiptStage::InPacs => (OutboundEvent::ReceiptInPacs { stored: receipt.stored, of: receipt.of }, 2),
+        // Of a question only: a transfer's Task has none.
+        ReceiptStage::Erased => return Err(distrust(row, "it is of another stage")),
     };
     let audit = AuditRecord {
         at: road.now(),
@@ -287,8 +319,11 @@ async fn about_theirs(road: &Road, notice: &TransferNotice, task: &Task) -> Resu
     if row.direction != Direction::Inbound || notice.status != TaskStatus::Cancelled {
         return Ok(());
     }
-    let event = if notice.has_expired { InboundEvent::Expired } else { InboundEvent::Recalled };
-    road.step_inbound(&row, event, Changes::default(), Vec::new()).await.map(drop)
+    if notice.has_expired {
+        let changes = Changes::default();
+        return road.step_inbound(&row, InboundEvent::Expired, changes, Vec::new()).await.map(drop);
+    }
+    ask_back::cancelled_too_late(road, &row).await
 }
 
 #[cfg(test)]

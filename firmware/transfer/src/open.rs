@@ -4,7 +4,7 @@
 //! packs with their keys (wrapped under the storage key), parts with their digests, instances with theirs.
 
 use beeldbox_custody::{InboundCollection, InboundInstance, InboundPack};
-use beeldbox_protocol::envelope::letter::{self, Letter, LetterError, SenderVerified};
+use beeldbox_protocol::envelope::letter::{self, About, Letter, LetterError, SenderVerified};
 use beeldbox_protocol::ident::TransferId;
 
 use crate::road::Road;
@@ -28,6 +28,22 @@ pub fn open_letter(
         opened = with(previous);
     }
     opened
+}
+
+/// Opens the letter of a transfer: one that carries images.
+///
+/// # Errors
+/// As [`open_letter`]; a question is not a transfer.
+pub fn open_transfer(
+    road: &Road,
+    transfer: &TransferId,
+    sealed: &[u8],
+) -> Result<(Letter, SenderVerified), LetterError> {
+    let (letter, sender) = open_letter(road, transfer, sealed)?;
+    match letter.about {
+        Some(About::AskBack { .. }) => Err(LetterError::Inconsistent("a question came as a transfer")),
+        Some(About::Addendum { .. }) | None => Ok((letter, sender)),
+    }
 }
 
 /// What the ledger writes down of a letter.

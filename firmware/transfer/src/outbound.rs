@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   Collecting ──closed──► Queued ──addressed──► Addressed ──letter frozen──► Sending ⟲ part sent
+//!                             ▲─────undone──────────┘ (until the undo window has passed)
 //!                                                                                │ portal accepted
 //!   Erased ◄──erased── Delivered ◄──receipt 2── Fetched ◄──receipt 1── Accepted ◄┘
 //!
+//!   Accepted, Fetched ──erased there, because we asked it back──► Recalled
 //!   Addressed, Sending, Accepted ──recalled at the portal──► Recalled ──erased──► Erased
 //!   Addressed, Sending, Accepted, Fetched ──► Declined | Expired | Failed ──erased──► Erased
 //!   Collecting … Fetched ──must hold──► Held ──resumed──► where it was
@@ -28,7 +30,14 @@ pub enum OutboundEvent {
     /// The study is closed, and a person must look at it before it can be addressed.
     ClosedInDoubt(HoldReason),
     /// A person or a rule chose a verified recipient.
-    Addressed,
+    Addressed {
+        /// Not before this it leaves the box.
+        leaves_at: Timestamp,
+        /// Why the study was held until this choice, and since when.
+        doubt: Option<(HoldReason, Timestamp)>,
+    },
+    /// A person undoes the choice before anything has left the box.
+    Undone,
     /// Parts are cut and the letter is sealed: from here on its bytes are frozen.
     LetterFrozen {
         /// Parts to send.
@@ -56,6 +65,8 @@ pub enum OutboundEvent {
     Expired,
     /// A person took it back, and the portal no longer gives it out.
     Recalled,
+    /// The other hospital proves that it erased what it had collected, because we asked for it back.
+    ErasedThere,
     /// A person must look.
     MustHold(HoldReason),
     /// A person looked: go on.
@@ -74,7 +85,8 @@ pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S
     match event {
         OutboundEvent::Closed => closed(state, now),
         OutboundEvent::ClosedInDoubt(reason) => closed_in_doubt(state, reason, now),
-        OutboundEvent::Addressed => addressed(state, now),
+        OutboundEvent::Addressed { leaves_at, doubt } => addressed(state, leaves_at, doubt, now),
+        OutboundEvent::Undone => undone(state),
         OutboundEvent::LetterFrozen { parts_total } => letter_frozen(state, parts_total, now),
         OutboundEvent::PartsSent { parts_done } => parts_sent(state, parts_done, now),
         OutboundEvent::PortalAccepted => portal_accepted(state, now),
@@ -83,6 +95,7 @@ pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S
         OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }),
         OutboundEvent::Expired => ended(state, S::Expired { at: now }),
         OutboundEvent::Recalled => recalled(state, now),
+        OutboundEvent::ErasedThere => erased_there(state, now),
         OutboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }),
         OutboundEvent::MustHold(reason) => held(state, reason, now),
         OutboundEvent::Resumed => resumed(state, now),
@@ -113,9 +126,21 @@ fn closed_in_doubt(state: &S, reason: HoldReason, now: Timestamp) -> Result<Verd
     }
 }
 
-fn addressed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+fn addressed(
+    state: &S,
+    leaves_at: Timestamp,
+    doubt: Option<(HoldReason, Timestamp)>,
+    now: Timestamp,
+) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Queued { .. } => Ok(Verdict::Move(S::Addressed { at: now }, vec![Effect::WorkAt(now)])),
+        S::Queued { .. } => {
+            let undo_to = match doubt {
+                Some((reason, since)) => S::Held { back_to: Box::new(state.clone()), reason, since },
+                None => state.clone(),
+            };
+            let addressed = S::Addressed { at: now, leaves_at, undo_to: Some(Box::new(undo_to)) };
+            Ok(Verdict::Move(addressed, vec![Effect::WorkAt(leaves_at)]))
+        }
         S::Collecting | S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => {
             Err(NotNow)
         }
@@ -124,8 +149,24 @@ fn addressed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     }
 }
 
+/// The letter's freezing is the end of it: whichever of the two is committed first decides.
+fn undone(state: &S) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Addressed { undo_to: Some(undo_to), .. } => Ok(Verdict::Move((**undo_to).clone(), vec![])),
+        S::Queued { .. } => Ok(Verdict::Stay),
+        S::Addressed { undo_to: None, .. } | S::Collecting | S::Sending { .. } | S::Accepted { .. } => {
+            Err(NotNow)
+        }
+        S::Fetched { .. } | S::Delivered { .. } | S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => {
+            Err(NotNow)
+        }
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Err(NotNow),
+    }
+}
+
 fn letter_frozen(state: &S, parts_total: u32, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
+        S::Addressed { leaves_at, .. } if now < *leaves_at => Err(NotNow),
         S::Addressed { .. } => {
             Ok(Verdict::Move(S::Sending { parts_done: 0, parts_total }, vec![Effect::WorkAt(now)]))
         }
@@ -199,6 +240,18 @@ fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     }
 }
 
+/// What was in its PACS stays *delivered*, for that was true; that it is gone again stands in the question's answer.
+fn erased_there(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Accepted { .. } | S::Fetched { .. } | S::Held { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
+        }
+        S::Delivered { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+        S::Collecting | S::Queued { .. } | S::Addressed { .. } | S::Sending { .. } => Err(NotNow),
+    }
+}
+
 /// Declined, expired or failed: allowed while it is under way.
 fn ended(state: &S, end: S) -> Result<Verdict<S>, NotNow> {
     match state {
@@ -230,9 +283,21 @@ fn held(state: &S, reason: HoldReason, now: Timestamp) -> Result<Verdict<S>, Not
 fn resumed(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Held { back_to, .. } => {
-            // A study waits for a person, not for a worker.
-            let work = !matches!(**back_to, S::Collecting | S::Queued { .. });
-            let effects = if work { vec![Effect::WorkAt(now)] } else { vec![] };
+            let effects = match &**back_to {
+                // A study waits for a person, not for a worker.
+                S::Collecting | S::Queued { .. } => vec![],
+                S::Addressed { leaves_at, .. } => vec![Effect::WorkAt(now.max(*leaves_at))],
+                S::Sending { .. }
+                | S::Accepted { .. }
+                | S::Fetched { .. }
+                | S::Delivered { .. }
+                | S::Erased { .. }
+                | S::Held { .. }
+                | S::Recalled { .. }
+                | S::Declined { .. }
+                | S::Expired { .. }
+                | S::Failed { .. } => vec![Effect::WorkAt(now)],
+            };
             Ok(Verdict::Move((**back_to).clone(), effects))
         }
         S::Addressed { .. } | S::Sending { .. } => Ok(Verdict::Stay),

@@ -7,8 +7,9 @@ use beeldbox_custody::{AuditRecord, Changes, Direction, InboundState, State, Tra
 use beeldbox_protocol::admin::DeclineCode;
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::TransferId;
+use beeldbox_protocol::portal::task::TaskStatus;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
@@ -94,6 +95,35 @@ pub async fn decline(road: &Road, row: &TransferRow, reason: DeclineCode, by: &s
     let changes = Changes { audit: vec![audit], ..Changes::default() };
     let tell = serde_json::to_vec(&reason).expect("a code is always JSON");
     road.step_inbound(row, InboundEvent::Declined(decline_reason(reason)), changes, tell).await.map(drop)
+}
+
+/// Looks before what the portal does not find is taken for lost.
+const LOOKS_BEFORE_LOST: u32 = 3;
+
+/// Whether the portal has lost bytes of a transfer that it still offers. Then the sender is told that it cannot be read,
+/// so that it sends it again, instead of both sides waiting until it expires.
+pub(crate) async fn lost_at_portal(road: &Road, row: &TransferRow) -> bool {
+    if row.attempts < LOOKS_BEFORE_LOST {
+        return false;
+    }
+    let is_offered = match road.portal.task(&row.id).await {
+        Ok(task) => TaskStatus::from_code(&task.status) == Some(TaskStatus::Requested),
+        Err(error) => {
+            debug!(transfer = %row.id, %error, "the portal does not say whether it still offers a transfer");
+            false
+        }
+    };
+    if !is_offered {
+        return false;
+    }
+    error!(transfer = %row.id, "the portal offers a transfer and has lost bytes of it; the sender is told");
+    match decline(road, row, DeclineCode::Unreadable, "beeldboxd").await {
+        Ok(()) => true,
+        Err(error) => {
+            road.step_failed(row, &error).await;
+            true
+        }
+    }
 }
 
 /// Imports without a person, where the setting says so.

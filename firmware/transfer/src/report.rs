@@ -15,6 +15,7 @@ use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, TransferNotice, m
 use tokio::sync::watch;
 use tracing::{error, warn};
 
+use crate::ask_back::{self, TakeInError};
 use crate::effect::Telling;
 use crate::inbound::InboundEvent;
 use crate::portal_client::PortalError;
@@ -43,6 +44,15 @@ pub enum TellError {
     /// Nobody could make sense of it: left out, loudly.
     #[error("the message cannot be understood: {0}")]
     Message(&'static str),
+}
+
+impl From<TakeInError> for TellError {
+    fn from(error: TakeInError) -> Self {
+        match error {
+            TakeInError::Portal(error) => TellError::Portal(error),
+            TakeInError::Step(error) => TellError::Step(error),
+        }
+    }
 }
 
 impl From<CustodyError> for TellError {
@@ -92,6 +102,11 @@ impl Reporter {
     async fn tell(&self, row: &OutboxRow) -> Result<(), TellError> {
         let telling = Telling::from_word(&row.message.kind).ok_or(TellError::Message("unknown kind"))?;
         let transfer = row.message.transfer.ok_or(TellError::Message("no transfer"))?;
+        match telling {
+            Telling::AskBack => return Ok(ask_back::tell_question(&self.road, ask_in(row)?).await?),
+            Telling::AnswerAsk => return Ok(ask_back::tell_answer(&self.road, ask_in(row)?).await?),
+            Telling::ReceiptInCustody | Telling::ReceiptInPacs | Telling::Decline => {}
+        }
         let task = match self.road.portal.task(&transfer).await {
             Ok(task) => task,
             // The portal forgot it, or never had it: there is nobody to tell.
@@ -122,9 +137,15 @@ impl Reporter {
                 }
                 Ok(())
             }
-            Telling::ReceiptInCustody | Telling::Decline => Ok(()),
+            Telling::ReceiptInCustody | Telling::Decline | Telling::AskBack | Telling::AnswerAsk => Ok(()),
         }
     }
+}
+
+/// The question that a message is about.
+fn ask_in(row: &OutboxRow) -> Result<TransferId, TellError> {
+    let text = std::str::from_utf8(&row.message.payload).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(TellError::Message("no question"))
 }
 
 /// What it takes to tell the portal.
@@ -160,7 +181,9 @@ pub fn plan(
                 std::str::from_utf8(payload).map_err(|_| TellError::Message("a receipt that is not text"))?;
             let stage = match telling {
                 Telling::ReceiptInCustody => ReceiptStage::InCustody,
-                Telling::ReceiptInPacs | Telling::Decline => ReceiptStage::InPacs,
+                Telling::ReceiptInPacs | Telling::Decline | Telling::AskBack | Telling::AnswerAsk => {
+                    ReceiptStage::InPacs
+                }
             };
             if notice.receipts.iter().any(|(told, _)| *told == stage) {
                 return Ok(Plan::Known);
@@ -172,6 +195,9 @@ pub fn plan(
             let receipt =
                 Receipt::read_verified(jws).ok_or(TellError::Message("a receipt that cannot be read"))?;
             (Mover::Addressee, task::with_receipt(task, stage, receipt.stored == receipt.of, jws))
+        }
+        Telling::AskBack | Telling::AnswerAsk => {
+            return Err(TellError::Message("a question has a Task of its own"));
         }
         Telling::Decline => {
             let reason: DeclineCode =

@@ -40,6 +40,10 @@ pub struct RoadSettings {
     pub quiet_time: Duration,
     /// How long a sent or delivered study is kept before it is erased.
     pub keep_for: Duration,
+    /// How long the choice of an addressee can be undone before anything leaves the box.
+    pub undo_time: Duration,
+    /// After how long people are reminded of what nobody collected or imported.
+    pub remind_after: Duration,
     /// How long an addressee may collect a transfer.
     pub valid_for: Duration,
     /// Pause between two looks at the directory.
@@ -249,6 +253,7 @@ impl Road {
             match effect {
                 Effect::WorkAt(at) => changes.due_at = Some(*at),
                 Effect::LookAgain => {}
+                Effect::EraseNow => changes.due_at = Some(now),
                 Effect::EraseAfterKeeping => changes.due_at = Some(after(now, self.settings.keep_for)),
                 Effect::Tell(telling) => changes.outbox.push(OutboxMessage {
                     kind: telling.as_str().to_owned(),

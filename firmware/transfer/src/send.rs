@@ -278,6 +278,7 @@ async fn write_letter(
         reply_contact: filled(reply_contact),
         instances,
         packs,
+        about: None,
     })
 }
 

@@ -49,6 +49,8 @@ pub struct DemoOptions {
     pub has_pages: bool,
     /// Quiet time of the boxes.
     pub quiet_time_secs: u64,
+    /// How long sending can be undone.
+    pub undo_seconds: u64,
     /// Settings of every peer of the boxes.
     pub each_peer: &'static str,
     /// What else is prepared.
@@ -62,6 +64,7 @@ impl Default for DemoOptions {
             has_own_portal: false,
             has_pages: true,
             quiet_time_secs: 3,
+            undo_seconds: 0,
             each_peer: "",
             prepare: None,
         }
@@ -371,7 +374,9 @@ impl Starter<'_> {
              [portal]\nurl = \"{portal}\"\nauthority = \"portal-authority.pem\"\n\n\
              [trust]\nanchors = \"trust-anchors.pem\"\n\n\
              [credentials]\ndirectory = \"credentials\"\n\n\
+             [sending]\nundo_seconds = {undo}\n\n\
              [keeping]\nreserve_mib = 64\nballast_mib = 8\ndirectory_interval_secs = 2\n",
+            undo = self.options.undo_seconds,
             quiet = self.options.quiet_time_secs,
             word = capitalised(sketch.word),
             ae = sketch.ae,

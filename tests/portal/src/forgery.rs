@@ -4,7 +4,7 @@
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{Meta, RECIPIENT_KEY_EXTENSION, Reference, Task};
-use beeldbox_protocol::portal::task::{TaskStatus, with_receipt};
+use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, with_receipt};
 use serde_json::json;
 
 use crate::directory::{self, Frozen};
@@ -148,6 +148,7 @@ fn replayed(stored: &StoredTask, again_as: TransferId) -> Result<Checked, Refusa
     let period = task.restriction.as_ref().and_then(|restriction| restriction.period.as_ref());
     let valid_until = period.and_then(|period| period.end).ok_or(Refusal::NotFound)?;
     Ok(Checked {
+        kind: TaskKind::Deliver,
         to: TaskStatus::Draft,
         requester: ura(&stored.requester)?,
         owner: ura(&stored.owner)?,

@@ -6,7 +6,7 @@
 
 use beeldbox_protocol::ident::{TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{Meta, Parameter, Task};
-use beeldbox_protocol::portal::task::{DELIVER_IMAGING, Mover, TaskStatus, TransferNotice, may_move};
+use beeldbox_protocol::portal::task::{Mover, TaskKind, TaskStatus, TransferNotice, may_move_as};
 use jiff::Timestamp;
 
 use crate::refusal::Refusal;
@@ -32,6 +32,8 @@ const MAX_OUTPUTS: usize = 8;
 pub struct Checked {
     /// As it is to be stored.
     pub task: Task,
+    /// What it is about.
+    pub kind: TaskKind,
     /// Where it moves to.
     pub to: TaskStatus,
     /// Who sends.
@@ -92,9 +94,9 @@ pub fn check_change(
     let from =
         TaskStatus::from_code(&stored.status).ok_or_else(|| Refusal::Fault("a stored status".to_owned()))?;
     let to = checked.to;
-    let mover = if is_sender && may_move(Mover::Sender, from, to) {
+    let mover = if is_sender && may_move_as(checked.kind, Mover::Sender, from, to) {
         Mover::Sender
-    } else if is_addressee && may_move(Mover::Addressee, from, to) {
+    } else if is_addressee && may_move_as(checked.kind, Mover::Addressee, from, to) {
         Mover::Addressee
     } else {
         return Err(Refusal::MayNotMove { from, to });
@@ -117,12 +119,13 @@ pub fn check_change(
         return Err(Refusal::Nonsense(format!("{field} may not change any more.")));
     }
     let added = &task.output[stored.output.len()..];
-    check_receipts(mover, to, added, &task.output)?;
+    check_receipts(checked.kind, mover, to, added, &task.output)?;
     Ok(checked)
 }
 
 /// Receipts come from the addressee, and the status that claims one carries it.
 fn check_receipts(
+    kind: TaskKind,
     mover: Mover,
     to: TaskStatus,
     added: &[Parameter],
@@ -137,10 +140,15 @@ fn check_receipts(
     let is = |parameter: &Parameter, kind: &str| {
         parameter.kind.text.as_deref() == Some(kind) && parameter.value_string.is_some()
     };
-    if !added.iter().all(|output| is(output, "receipt-in-custody") || is(output, "receipt-in-pacs")) {
+    let known: &[&str] = match kind {
+        TaskKind::Deliver => &["receipt-in-custody", "receipt-in-pacs"],
+        TaskKind::AskBack => &["receipt-erased"],
+    };
+    if !added.iter().all(|output| known.iter().any(|kind| is(output, kind))) {
         return Err(nonsense("output may hold nothing but receipts."));
     }
     let needed = match to {
+        TaskStatus::Completed if kind == TaskKind::AskBack => "receipt-erased",
         TaskStatus::InProgress => "receipt-in-custody",
         TaskStatus::Completed | TaskStatus::Failed => "receipt-in-pacs",
         TaskStatus::Draft | TaskStatus::Requested | TaskStatus::Rejected | TaskStatus::Cancelled => {
@@ -163,9 +171,6 @@ fn check_shape(transfer: &TransferId, mut task: Task) -> Result<Checked, Refusal
     let notice =
         TransferNotice::read(&task).map_err(|error| Refusal::Nonsense(format!("{}.", error.what)))?;
     task.meta = Meta::default();
-    if task.code.as_ref().and_then(|code| code.code()) != Some(DELIVER_IMAGING) {
-        return Err(nonsense("Its code is not deliver-imaging."));
-    }
     let letter = task.focus.as_ref().and_then(|focus| focus.id_of("Binary"));
     if letter != Some(task.id.as_str()) {
         return Err(nonsense("Its focus is not its letter, Binary/‹id›."));
@@ -174,7 +179,17 @@ fn check_shape(transfer: &TransferId, mut task: Task) -> Result<Checked, Refusal
     let Some(valid_until) = period.and_then(|period| period.end) else {
         return Err(nonsense("restriction.period.end is needed."));
     };
-    Ok(Checked { to: notice.status, requester: notice.sender, owner: notice.addressee, valid_until, task })
+    if notice.kind == TaskKind::AskBack && !notice.parts.is_empty() {
+        return Err(nonsense("A question has no parts."));
+    }
+    Ok(Checked {
+        kind: notice.kind,
+        to: notice.status,
+        requester: notice.sender,
+        owner: notice.addressee,
+        valid_until,
+        task,
+    })
 }
 
 fn nonsense(why: &str) -> Refusal {

@@ -231,7 +231,7 @@ async fn travel(custody: &Custody, study: &StudyRow, listener: &dyn Listener, st
         custody.mark_part_sent(study.transfer, part.pack, part.index, at(6)).await?;
     }
     let road = [
-        OutboundState::Addressed { at: at(6) },
+        OutboundState::Addressed { at: at(6), leaves_at: at(6), undo_to: None },
         OutboundState::Sending { parts_done: 1, parts_total: 1 },
         OutboundState::Accepted { at: at(7) },
         OutboundState::Fetched { at: at(8) },

@@ -112,6 +112,7 @@ async fn lay(
             len: part.len,
             parts: vec![ListedPart { sha256: part.digest, len: part.len }],
         }],
+        about: None,
     };
     let sealed = letter::seal(&letter, signer, &[&recipient], &aws_lc_rs::rand::SystemRandom::new());
     let sealed = sealed.expect("a letter").into();

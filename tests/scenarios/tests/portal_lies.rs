@@ -5,7 +5,7 @@
 //! of its own.
 
 use beeldbox_peer::study::StudySpec;
-use beeldbox_protocol::admin::{HoldCode, ReceiptStage, RefusalCode, StateCode, WaitCode};
+use beeldbox_protocol::admin::{DeclineCode, HoldCode, ReceiptStage, RefusalCode, StateCode, WaitCode};
 use beeldbox_protocol::envelope::receipt::Receipt;
 use beeldbox_protocol::ident::{Digest, TransferId};
 use beeldbox_protocol::portal::task;
@@ -100,6 +100,19 @@ async fn a_part_that_the_portal_forgot_is_sent_again() {
     story.import(transfer).await;
     story.until_delivered(transfer).await;
     story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
+#[tokio::test]
+async fn a_part_that_the_portal_lost_after_the_commit_is_told_to_the_sender() {
+    let story = TwoHospitals::start_with_own_portal().await;
+    let study = story.a_study(1, 10);
+    let transfer = at_the_portal(&story, &study).await;
+    let lost = parts_of(&story, transfer).await.pop().expect("it has parts");
+    story.portal().forget_part(transfer, lost).await.expect("it can forget");
+    story.bring_up(At::Zuid).await;
+    let told = story.until_state(At::Noord, transfer, StateCode::Declined).await;
+    story.check("why", told.line.situation.declined, Some(DeclineCode::Unreadable));
+    story.ends("noord: declined 1 | zuid: declined 1", &[], Repeats::Never).await;
 }
 
 #[tokio::test]

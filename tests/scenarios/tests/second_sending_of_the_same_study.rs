@@ -54,6 +54,26 @@ async fn a_study_sent_again_after_it_was_taken_back_can_be_sent() {
 }
 
 #[tokio::test]
+async fn a_declined_study_is_sent_again_to_the_same_hospital_without_a_push_from_the_pacs() {
+    let story = TwoHospitals::start().await;
+    let study = story.a_study(1, 10);
+    let first = story.send(&study).await;
+    story.until_state(At::Zuid, first, StateCode::Opened).await;
+    story.beeldboxctl(At::Zuid, &["decline", &first.to_string(), "--reason", "wrong-department"]).await;
+    story.until_state(At::Noord, first, StateCode::Declined).await;
+    story.beeldboxctl(At::Noord, &["again", &first.to_string()]).await;
+    story.beeldboxctl(At::Noord, &["again", &first.to_string()]).await;
+    // The same packs are still at Zuid: the second transfer shares them instead of waiting until they are erased.
+    let second = story.address(&study).await;
+    assert_ne!(first, second);
+    story.import(second).await;
+    story.until_delivered(second).await;
+    story
+        .ends("noord: declined 1, delivered 1 | zuid: declined 1, reported 1", &[&study], Repeats::Never)
+        .await;
+}
+
+#[tokio::test]
 async fn other_content_under_a_known_name_is_kept_and_a_person_must_look() {
     let story = TwoHospitals::start().await;
     let study = story.a_study(1, 5);

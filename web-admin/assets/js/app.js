@@ -23,6 +23,11 @@ addEventListener("keydown", (event) => {
 
 text("errors")?.focus();
 
+// Seconds that are left, counted down; the server says anew how many whenever the page is fetched.
+setInterval(() => {
+  for (const left of document.querySelectorAll("[data-left]")) left.textContent = Math.max(0, left.textContent - 1);
+}, 1000);
+
 // Two clicks send a form once.
 addEventListener("submit", (event) => {
   const form = event.target;

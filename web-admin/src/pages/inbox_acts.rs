@@ -92,6 +92,30 @@ pub async fn decline(visit: Visit, Path(id): Path<String>, fields: Fields) -> Re
     Ok(back(&detail))
 }
 
+/// `POST /inbox/{id}/give-back`: it is removed from the PACS, and erased here.
+pub async fn give_back(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    answer_ask(&visit, &id, &fields, true, "inbox.given-back").await
+}
+
+/// `POST /inbox/{id}/keep`: the sender is told that it is kept.
+pub async fn keep(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
+    answer_ask(&visit, &id, &fields, false, "inbox.kept").await
+}
+
+async fn answer_ask(
+    visit: &Visit,
+    id: &str,
+    fields: &Fields,
+    removed: bool,
+    notice: &str,
+) -> Result<Response, Problem> {
+    let detail = checked(visit, id, fields).await?;
+    visit.act(Question::AnswerAsk { transfer: detail.line.transfer, removed }).await?;
+    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, removed, "a question was answered");
+    visit.leave_notice(visit.words.t(notice));
+    Ok(back(&detail))
+}
+
 /// `POST /inbox/{id}/retry`.
 pub async fn retry(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
     sent_acts::resume(&visit, &id, &fields, "/inbox").await

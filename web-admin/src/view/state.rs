@@ -33,6 +33,17 @@ pub struct StateView {
     pub who: String,
     /// How far it is.
     pub progress: Option<Progress>,
+    /// How long it can still be undone.
+    pub undo: Option<UndoView>,
+}
+
+/// How long something can still be undone.
+#[derive(Debug, Clone)]
+pub struct UndoView {
+    /// Seconds from now; a script counts them down.
+    pub seconds: i64,
+    /// The moment, for those without scripts.
+    pub until: String,
 }
 
 /// How far something is.
@@ -80,6 +91,12 @@ impl StateView {
             let reason = words.t(decline_word(reason));
             sentence.push(words.fill("state.declined-because", &[("reason", &reason)]));
         }
+        if situation.is_overdue {
+            sentence.push(words.t(match direction {
+                Direction::Out => "state.overdue-out",
+                Direction::In => "state.overdue-in",
+            }));
+        }
         let mut since = vec![words.fill(since_key, &[("when", &date::when_and_ago(since_at, now, words))])];
         if situation.attempts > 0 && situation.waits_for.is_some() {
             since.push(words.n("state.attempts", situation.attempts.into()));
@@ -95,6 +112,10 @@ impl StateView {
             since: since.join(" "),
             who: words.t(who_line(situation.who)),
             progress: progress(situation, words),
+            undo: situation.undo_until.map(|until| UndoView {
+                seconds: (until.as_second() - now.as_second()).max(0),
+                until: words.fill("sent.undo-until", &[("time", &date::clock(until))]),
+            }),
         }
     }
 }
@@ -211,6 +232,7 @@ pub(crate) fn hold_line(hold: &HoldCode) -> &'static str {
         HoldCode::TwoPatients => "state.hold-two-patients",
         HoldCode::PatientIdMissing => "state.hold-patient-id-missing",
         HoldCode::PackDamaged => "state.hold-pack-damaged",
+        HoldCode::AskedBack => "state.hold-asked-back",
         HoldCode::UnknownToThisVersion => "state.hold-unknown-to-this-version",
     }
 }
@@ -240,8 +262,12 @@ pub fn decline_word(reason: DeclineCode) -> &'static str {
 /// What a person can do about a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acts {
+    /// Undo it as if nothing had happened.
+    pub undo: bool,
     /// Try again at once, or go on after a look.
     pub resume: bool,
+    /// Send the same study once more, to the same or to another addressee.
+    pub again: bool,
     /// Take it back.
     pub recall: bool,
     /// Put it into the PACS.
@@ -274,12 +300,21 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
         | StateCode::Delivering
         | StateCode::Held => false,
     };
+    // What the other hospital collected can be asked back as long as we know whom to ask.
+    let can_be_asked_back = matches!(situation.state, StateCode::Delivered | StateCode::Erased);
     let is_opened = situation.state == StateCode::Opened;
     let is_held = situation.state == StateCode::Held;
     let is_out = direction == Direction::Out;
+    let can_be_undone = situation.undo_until.is_some();
     Acts {
+        undo: is_out && can_be_undone,
         resume: resume && !is_over,
-        recall: is_out && !is_over,
+        again: is_out
+            && matches!(
+                situation.state,
+                StateCode::Declined | StateCode::Expired | StateCode::Recalled | StateCode::Failed
+            ),
+        recall: is_out && (!is_over || can_be_asked_back) && !can_be_undone,
         import: !is_out && is_opened,
         decline: !is_out && (is_opened || is_held),
     }

@@ -1,6 +1,6 @@
 //! A transfer as a row of a list, in or out.
 
-use beeldbox_protocol::admin::{ReceiptLine, ReceiptStage, RefusedInstance, TransferLine};
+use beeldbox_protocol::admin::{AskCode, AskLine, ReceiptLine, ReceiptStage, RefusedInstance, TransferLine};
 use jiff::Timestamp;
 
 use crate::lang::Words;
@@ -9,6 +9,7 @@ use crate::view::patient::{PatientView, mark_namesakes};
 use crate::view::recipient::PartnerView;
 use crate::view::state::{self, Acts, Direction, StateView};
 use crate::view::study::StudyView;
+use crate::view::text::clean_lines;
 
 /// One transfer.
 pub struct TransferView {
@@ -28,6 +29,44 @@ pub struct TransferView {
     pub state: StateView,
     /// What can be done.
     pub acts: Acts,
+    /// The question for it back.
+    pub ask: Option<AskView>,
+}
+
+/// A question for a transfer back, in words.
+pub struct AskView {
+    /// Class of the style sheet.
+    pub tone: &'static str,
+    /// Where it stands, and who has to act.
+    pub sentence: String,
+    /// Since when.
+    pub since: String,
+    /// Why, as the sender wrote it.
+    pub reason: String,
+    /// Whether a person here has to answer.
+    pub is_open: bool,
+}
+
+impl AskView {
+    fn new(ask: &AskLine, direction: Direction, now: Timestamp, words: Words) -> AskView {
+        let is_out = direction == Direction::Out;
+        let (tone, key) = match ask.state {
+            AskCode::Asking => ("wait", "state.ask-asking"),
+            AskCode::Asked => ("wait", "state.ask-asked"),
+            AskCode::Open => ("bad", "state.ask-open"),
+            AskCode::Granted if is_out => ("good", "state.ask-granted-out"),
+            AskCode::Granted => ("quiet", "state.ask-granted-in"),
+            AskCode::Refused if is_out => ("bad", "state.ask-refused-out"),
+            AskCode::Refused => ("quiet", "state.ask-refused-in"),
+        };
+        AskView {
+            tone,
+            sentence: words.t(key),
+            since: words.fill("state.since", &[("when", &date::when_and_ago(ask.since, now, words))]),
+            reason: ask.reason.as_ref().map(|reason| clean_lines(reason.reveal())).unwrap_or_default(),
+            is_open: ask.state == AskCode::Open,
+        }
+    }
 }
 
 impl TransferView {
@@ -43,6 +82,7 @@ impl TransferView {
             urgent: line.urgent,
             state: StateView::new(&line.situation, direction, now, words),
             acts: state::acts(&line.situation, direction),
+            ask: line.ask.as_ref().map(|ask| AskView::new(ask, direction, now, words)),
         }
     }
 }

@@ -58,6 +58,8 @@ pub fn situation(state: StateCode, since: Timestamp, who: WhoCode) -> Situation 
         hold: None,
         declined: None,
         who,
+        is_overdue: false,
+        undo_until: None,
     }
 }
 
@@ -116,6 +118,7 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             urgent: false,
             created_at: at,
             situation: situation(state, at, WhoCode::Nobody),
+            ask: None,
         },
         note: None,
         reply_contact: None,
@@ -326,6 +329,9 @@ fn status(now: Timestamp) -> Status {
         outbound_open: 0,
         inbox_waiting: 0,
         held: 0,
+        uncollected: 0,
+        inbox_overdue: 0,
+        asked_back: 0,
         damaged: 0,
         free_bytes: 812_000_000_000,
         is_full: false,

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Answer, Call, Check, CheckFlag, DeclineCode, Question, Reception, Refusal,
-    RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
+    Addressee, AddresseePage, Answer, AskCode, AskLine, Call, Check, CheckFlag, DeclineCode, Question,
+    Reception, Refusal, RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
 };
-use beeldbox_protocol::clinical::Patient;
+use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
 use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -97,7 +97,10 @@ impl FakeBox {
             matches!(
                 call.question,
                 Question::Send { .. }
+                    | Question::Undo { .. }
                     | Question::Recall { .. }
+                    | Question::AskBack { .. }
+                    | Question::AnswerAsk { .. }
                     | Question::Resume { .. }
                     | Question::Import { .. }
                     | Question::Decline { .. }
@@ -198,6 +201,8 @@ impl World {
                 detail.note = note;
                 detail.reply_contact = reply_contact;
                 detail.line.urgent = urgent;
+                detail.line.situation.undo_until =
+                    self.now.checked_add(jiff::SignedDuration::from_secs(8)).ok();
                 detail.requested_by = Some(call.actor.name);
                 let transfer = detail.line.transfer;
                 self.sent.insert(0, detail);
@@ -209,13 +214,26 @@ impl World {
                 Some(detail) => Ok(Reply::Transfer(Box::new(detail.clone()))),
                 None => nothing(),
             },
+            Question::Undo { transfer } => {
+                let at = self.sent.iter().position(|detail| detail.line.transfer == transfer);
+                at.map_or_else(nothing, |at| {
+                    self.sent.remove(at);
+                    Ok(Reply::Done)
+                })
+            }
+            Question::AskBack { transfer, reason } => self.settle_ask(transfer, AskCode::Asked, Some(reason)),
+            Question::AnswerAsk { transfer, removed } => {
+                let state = if removed { AskCode::Granted } else { AskCode::Refused };
+                self.settle_ask(transfer, state, None)
+            }
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
             Question::Decline { transfer, reason } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
-            Question::TestNode { .. }
+            Question::OfferAgain { .. }
+            | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }
             | Question::Certificates
@@ -323,6 +341,16 @@ impl World {
         detail.line.situation.next_try_at = None;
         detail.line.situation.declined = declined;
         detail.line.situation.who = WhoCode::Nobody;
+        Ok(Reply::Done)
+    }
+
+    fn settle_ask(&mut self, transfer: TransferId, state: AskCode, reason: Option<Confidential>) -> Answer {
+        let since = self.now;
+        let mut all = self.sent.iter_mut().chain(&mut self.inbox);
+        let Some(detail) = all.find(|detail| detail.line.transfer == transfer) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        detail.line.ask = Some(AskLine { state, since, reason });
         Ok(Reply::Done)
     }
 

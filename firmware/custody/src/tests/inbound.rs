@@ -165,6 +165,41 @@ async fn packs_that_are_here_already_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_second_transfer_of_the_same_images_shares_what_is_here() {
+    let (_here, sender) = empty_ward();
+    let (_there, receiver) = empty_ward();
+    let (promised, parts) = a_study_to_send(&sender).await;
+    announce(&receiver).await;
+    let first = receiver.adopt_collection(arriving(), promised.clone(), at(1)).await.unwrap();
+    fetch(&receiver, first, &parts).await;
+    let second = TransferId::from_random([5; 16]);
+    let new = NewInbound {
+        id: second,
+        task_id: "u".to_owned(),
+        task_version: "1".to_owned(),
+        letter_ref: "Binary/2".to_owned(),
+        sender_hint: None,
+        urgent: false,
+        now: at(2),
+    };
+    assert!(receiver.announce(new).await.unwrap());
+    let mut other_key = promised.clone();
+    other_key.packs[0].key = beeldbox_protocol::envelope::keys::SecretKey::from_bytes([1; 32]);
+    let mut other_bytes = promised.clone();
+    other_bytes.instances[0].digest = Digest::of(b"another image");
+    for wrong in [other_key, other_bytes] {
+        let refused = receiver.adopt_collection(second, wrong, at(3)).await;
+        assert!(matches!(refused, Err(CustodyError::PackAlreadyHere)), "{refused:?}");
+        assert_eq!(receiver.transfer(second).await.unwrap().unwrap().collection, None);
+    }
+    let shared = receiver.adopt_collection(second, promised, at(3)).await.unwrap();
+    assert_eq!(shared, first);
+    assert!(receiver.missing_parts(shared).await.unwrap().is_empty());
+    assert_eq!(receiver.transfers_of(shared).await.unwrap().len(), 2);
+    assert!(matches!(receiver.erase(shared, at(4)).await, Err(CustodyError::StillNeeded)));
+}
+
+#[tokio::test]
 async fn fetched_parts_that_a_power_cut_took_are_fetched_again() {
     let (_here, sender) = empty_ward();
     let (there, receiver) = empty_ward();

@@ -279,7 +279,11 @@ async fn a_study_that_went_out_is_offered_again_when_its_pacs_sends_it_again() {
     let first = only_study(&custody).await;
     close_study(&custody, &first).await;
     let sending = OutboundState::Sending { parts_done: 0, parts_total: 1 };
-    let road = [OutboundState::Addressed { at: at(5) }, sending, OutboundState::Accepted { at: at(5) }];
+    let road = [
+        OutboundState::Addressed { at: at(5), leaves_at: at(5), undo_to: None },
+        sending,
+        OutboundState::Accepted { at: at(5) },
+    ];
     let mut from = custody.transfer(first.transfer).await.unwrap().unwrap().state;
     for to in road {
         // While it is on its way to the portal a resent image is only a repetition.

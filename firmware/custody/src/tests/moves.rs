@@ -127,7 +127,10 @@ async fn a_move_carries_letter_addressee_task_and_schedule() {
         task: Some(("task-1".to_owned(), "1".to_owned())),
         ..Changes::default()
     };
-    let (from, to) = (OutboundState::Queued { closed_at: at(5) }, OutboundState::Addressed { at: at(6) });
+    let (from, to) = (
+        OutboundState::Queued { closed_at: at(5) },
+        OutboundState::Addressed { at: at(6), leaves_at: at(6), undo_to: None },
+    );
     custody.advance(study.transfer, from, to.clone(), changes, at(6)).await.unwrap();
     let row = custody.transfer(study.transfer).await.unwrap().unwrap();
     assert_eq!(row.state, State::Outbound(to));
@@ -138,6 +141,40 @@ async fn a_move_carries_letter_addressee_task_and_schedule() {
     assert_eq!(custody.next_due().await.unwrap(), Some(at(10)));
     assert!(custody.due(at(9), 10).await.unwrap().is_empty());
     assert_eq!(custody.due(at(10), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn undoing_forgets_whom_and_what_for_and_the_study_waits_again() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let addressee = crate::AddresseeSnapshot {
+        id: "loc-1".parse().unwrap(),
+        ura: "90000381".parse().unwrap(),
+        name: "Ziekenhuis West".to_owned(),
+        department: None,
+        key_id: "k1".to_owned(),
+        recipient_json: String::new(),
+    };
+    let queued = OutboundState::Queued { closed_at: at(5) };
+    let undo_to = Some(Box::new(queued.clone()));
+    let addressed = OutboundState::Addressed { at: at(6), leaves_at: at(16), undo_to };
+    let changes = Changes {
+        due_at: Some(at(16)),
+        urgent: Some(true),
+        addressee: Some(addressee),
+        confidential: Some(crate::TransferConfidential { requested_by: "jan".into(), ..Default::default() }),
+        ..Changes::default()
+    };
+    custody.advance(study.transfer, queued.clone(), addressed.clone(), changes, at(6)).await.unwrap();
+    assert_eq!(custody.studies(None, 10).await.unwrap().len(), 0);
+    let undo = Changes { unaddress: true, ..Changes::default() };
+    custody.advance(study.transfer, addressed, queued.clone(), undo, at(7)).await.unwrap();
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Outbound(queued));
+    assert_eq!((row.addressee, row.confidential, row.urgent, row.due_at), (None, None, false, None));
+    assert_eq!(custody.studies(None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ pub(super) async fn deliver(custody: &Custody, study: &StudyRow) {
     close_study(custody, study).await;
     let road = [
         OutboundState::Queued { closed_at: at(5) },
-        OutboundState::Addressed { at: at(6) },
+        OutboundState::Addressed { at: at(6), leaves_at: at(6), undo_to: None },
         OutboundState::Sending { parts_done: 0, parts_total: 1 },
         OutboundState::Accepted { at: at(7) },
         OutboundState::Fetched { at: at(8) },

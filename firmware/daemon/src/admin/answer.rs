@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, Cursor, CustodyError, Direction, HoldReason, InboundState, KnownKey,
-    OutboundState, State, StudyRow, TransferRow,
+    AskState, AuditRecord, Changes, CollectionId, Cursor, CustodyError, Direction, HoldReason, InboundState,
+    KnownKey, OutboundState, State, StudyRow, TransferRow,
 };
 use beeldbox_dicom::{AssociationLimits, diagnose};
 use beeldbox_protocol::admin::{
@@ -18,6 +18,7 @@ use beeldbox_protocol::admin::{
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
 use beeldbox_transfer::address::{self, AddressError, Decision};
+use beeldbox_transfer::ask_back::{self, AskError};
 use beeldbox_transfer::close;
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
@@ -144,7 +145,15 @@ impl Desk {
             Question::Transfers { before, limit } => self.transfers(Direction::Outbound, before, limit).await,
             Question::Inbox { before, limit } => self.transfers(Direction::Inbound, before, limit).await,
             Question::Transfer { transfer } => self.transfer_detail(transfer).await,
+            Question::Undo { transfer } => self.undo(transfer, &actor).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
+            Question::OfferAgain { transfer } => self.offer_again(transfer).await,
+            Question::AskBack { transfer, reason } => self.ask_back(transfer, reason, &actor).await,
+            Question::AnswerAsk { transfer, removed } => {
+                let row = self.row(transfer).await?;
+                ask_back::answer(&self.road, &row, removed, &actor).await.map_err(step_refused)?;
+                Ok(Reply::Done)
+            }
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
             Question::Import { transfer, patient_id } => {
                 self.import(transfer, patient_id.as_ref(), &actor).await
@@ -254,12 +263,24 @@ impl Desk {
         Ok(Reply::Transfer(Box::new(detail)))
     }
 
+    async fn undo(&self, transfer: TransferId, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        address::undo(&self.road, &row, actor).await.map_err(|failure| match failure {
+            StepError::NotNow(_) | StepError::Custody(CustodyError::Stale) => refusal(
+                RefusalCode::NotNow,
+                "too late to undo: it is being sent; take it back instead (recall)",
+            ),
+            StepError::Custody(error) => storage(error),
+        })?;
+        Ok(Reply::Done)
+    }
+
     async fn recall(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
         recall::recall(&self.road, &row, actor).await.map_err(|failure| match failure {
             RecallError::TooLate => refusal(
                 RefusalCode::NotNow,
-                "too late to recall: the other hospital has it in custody; call them and ask to delete it",
+                "too late to recall: the other hospital has it in custody; ask it back (ask-back), and call them",
             ),
             RecallError::Portal(error) => {
                 tracing::warn!(%transfer, %error, "a recall did not reach the portal");
@@ -273,9 +294,71 @@ impl Desk {
         Ok(Reply::Done)
     }
 
+    /// No new push from the PACS: a further transfer on the same images. Asking twice offers it once.
+    async fn offer_again(&self, transfer: TransferId) -> Answer {
+        let row = self.row(transfer).await?;
+        let (State::Outbound(_), Some(collection)) = (&row.state, row.collection) else {
+            return Err(step_refused(NotNow.into()));
+        };
+        let others = self.road.custody.transfers_of(collection).await.map_err(storage)?;
+        let waits = |row: &TransferRow| matches!(row.state, State::Outbound(OutboundState::Queued { .. }));
+        if !others.iter().any(waits) {
+            let id = TransferId::from_random(self.road.random_bytes());
+            let made = self.road.custody.new_transfer_on(collection, id, self.road.now()).await;
+            made.map_err(|error| match error {
+                CustodyError::Erased => refusal(
+                    RefusalCode::NothingToSend,
+                    "this box has erased the images; send the study from the PACS again",
+                ),
+                CustodyError::StillCollecting => step_refused(NotNow.into()),
+                other => storage(other),
+            })?;
+        }
+        let study = self.study(StudyNumber(collection.0)).await?;
+        Ok(Reply::Study(Box::new(lines::study_line(&study))))
+    }
+
+    async fn ask_back(&self, transfer: TransferId, reason: Confidential, actor: &str) -> Answer {
+        if reason.is_empty() {
+            return Err(refusal(RefusalCode::BadValue, "say why: the other hospital has to decide on it"));
+        }
+        let row = self.row(transfer).await?;
+        ask_back::ask(&self.road, &row, reason, actor).await.map_err(|failure| match failure {
+            AskError::Address(error) => address_refused(error),
+            AskError::KeyChanged => refusal(
+                RefusalCode::AddresseeNotVerified,
+                "the other hospital has another key than before; compare it by telephone and ask there",
+            ),
+            AskError::Letter(error) => {
+                tracing::error!(%transfer, %error, "a question cannot be sealed");
+                refusal(RefusalCode::AddresseeNotVerified, "the question cannot be sealed to the other hospital")
+            }
+            AskError::Signer(error) => {
+                tracing::error!(%transfer, %error, "a question cannot be signed");
+                refusal(RefusalCode::NotNow, "the signing certificate of this organisation has expired")
+            }
+            AskError::Step(StepError::NotNow(_)) => refusal(
+                RefusalCode::NotNow,
+                "only what the other hospital has collected can be asked back, and only once; otherwise take it back",
+            ),
+            AskError::Step(step) => step_refused(step),
+        })?;
+        Ok(Reply::Done)
+    }
+
+    /// Whether the sender waits for a person's answer to its question for this transfer back.
+    async fn check_not_asked_back(&self, transfer: TransferId) -> Result<(), Refusal> {
+        let asks = self.road.custody.asks_about(transfer).await.map_err(storage)?;
+        match asks.iter().any(|row| row.ask.state == AskState::Open) {
+            true => Err(refusal(RefusalCode::NotNow, "the sender asks for it back: answer that first")),
+            false => Ok(()),
+        }
+    }
+
     /// Lets a held transfer go on, or tries a waiting one at once.
     async fn resume(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
+        self.check_not_asked_back(transfer).await?;
         if let State::Outbound(OutboundState::Held { reason: HoldReason::RecipientKeyChanged, .. }) =
             &row.state
         {

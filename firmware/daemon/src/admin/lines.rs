@@ -1,12 +1,14 @@
 //! From the ledger's rows to the lines that front ends show.
 
 use beeldbox_custody::{
-    CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential, TransferRow,
+    AskState, CustodyError, HoldReason, InboundState, OutboundState, State, StudyRow, TransferConfidential,
+    TransferRow,
 };
 use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
-    Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode, WhoCode,
+    AskCode, AskLine, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage,
+    RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode,
+    WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -82,6 +84,8 @@ pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
 /// A transfer as a row of a list.
 pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
     let mut line = bare_line(row);
+    line.ask = ask_line(road, row).await?;
+    line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
     }
@@ -98,7 +102,33 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         urgent: row.urgent,
         created_at: row.created_at,
         situation: situation(row),
+        ask: None,
     }
+}
+
+/// Nobody collected it, or nobody imported it, for longer than the settings say.
+fn is_overdue(road: &Road, row: &TransferRow) -> bool {
+    let waits_for_people = matches!(
+        row.state,
+        State::Outbound(OutboundState::Accepted { .. }) | State::Inbound(InboundState::Opened { .. })
+    );
+    waits_for_people && row.changed_at < road.before(road.settings.remind_after)
+}
+
+/// The newest question for it back.
+async fn ask_line(road: &Road, row: &TransferRow) -> Result<Option<AskLine>, CustodyError> {
+    let asks = road.custody.asks_about(row.id).await?;
+    Ok(asks.into_iter().next_back().map(|row| AskLine {
+        state: match row.ask.state {
+            AskState::Asking => AskCode::Asking,
+            AskState::Asked => AskCode::Asked,
+            AskState::Open => AskCode::Open,
+            AskState::Granted => AskCode::Granted,
+            AskState::Refused => AskCode::Refused,
+        },
+        since: row.changed_at,
+        reason: filled(row.ask.words.reason),
+    }))
 }
 
 /// The receipt that a state stands on, where the state itself does not keep its numbers.
@@ -183,6 +213,8 @@ fn plain(state: StateCode, since: Timestamp, who: WhoCode) -> Situation {
         hold: None,
         declined: None,
         who,
+        is_overdue: false,
+        undo_until: None,
     }
 }
 
@@ -208,10 +240,14 @@ fn outbound(situation: &mut Situation, state: &OutboundState) {
             situation.waits_since = Some(*closed_at);
             situation.who = WhoCode::Technician;
         }
+        OutboundState::Addressed { leaves_at, undo_to: Some(_), .. } => {
+            situation.undo_until = Some(*leaves_at);
+            situation.who = WhoCode::Technician;
+        }
         OutboundState::Held { reason, .. } => hold(situation, reason),
         OutboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
         OutboundState::Collecting
-        | OutboundState::Addressed { .. }
+        | OutboundState::Addressed { undo_to: None, .. }
         | OutboundState::Erased { .. }
         | OutboundState::Recalled { .. }
         | OutboundState::Expired { .. }
@@ -251,6 +287,8 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let refused = refused_instances(road, row, &receipts).await?;
     let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
     let mut line = bare_line(row);
+    line.ask = ask_line(road, row).await?;
+    line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {
         line,

@@ -1,6 +1,6 @@
 //! How the box is, for one page.
 
-use beeldbox_custody::{Counts, InboundKind, OutboundKind};
+use beeldbox_custody::{Counts, InboundKind, Kind, OutboundKind};
 use beeldbox_protocol::admin::{PacsStatus, PortalStatus, Refusal, Status};
 
 use super::answer::{Desk, storage};
@@ -42,6 +42,9 @@ impl Desk {
                 + out(OutboundKind::Fetched),
             inbox_waiting: inbound(InboundKind::Opened),
             held: held(&counts),
+            uncollected: self.overdue(Kind::Outbound(OutboundKind::Accepted)).await?,
+            inbox_overdue: self.overdue(Kind::Inbound(InboundKind::Opened)).await?,
+            asked_back: self.road.custody.open_asks().await.map_err(storage)?,
             damaged: u32::try_from(counts.damaged).unwrap_or(u32::MAX),
             free_bytes,
             is_full: free_bytes < self.reserve_bytes,
@@ -51,6 +54,13 @@ impl Desk {
             started_at: self.started_at,
             change: *self.road.custody.changes().borrow() + 1,
         })
+    }
+}
+
+impl Desk {
+    async fn overdue(&self, kind: Kind) -> Result<u32, Refusal> {
+        let before = self.road.before(self.road.settings.remind_after);
+        self.road.custody.waiting_since_before(kind, before).await.map_err(storage)
     }
 }
 

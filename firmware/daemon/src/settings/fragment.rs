@@ -22,6 +22,8 @@ pub(super) struct Fragment {
     pub(super) keeping: Keeping,
     #[serde(default)]
     pub(super) import: Import,
+    #[serde(default)]
+    pub(super) sending: Sending,
 }
 
 #[derive(Deserialize)]
@@ -268,4 +270,17 @@ impl Default for Keeping {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Import {
     pub(super) unattended: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sending {
+    pub(super) undo_seconds: u64,
+    pub(super) remind_days: u64,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Sending { undo_seconds: 10, remind_days: 3 }
+    }
 }

@@ -93,6 +93,10 @@ pub struct Keeping {
     pub keep_for: Duration,
     /// How long an addressee may collect.
     pub valid_for: Duration,
+    /// How long the choice of an addressee can be undone before anything leaves the box.
+    pub undo_time: Duration,
+    /// After how long people are reminded of what nobody collected or imported.
+    pub remind_after: Duration,
     /// Pause between two looks at the directory.
     pub directory_interval: Duration,
     /// Intake stops when less than this is free.
@@ -158,6 +162,7 @@ impl Checker<'_> {
             bandwidth,
             keeping,
             import,
+            sending,
         } = fragment;
         if r#box.name.trim().is_empty() || r#box.name.len() > 64 {
             return Err(self.refuse("box.name", "must have 1 to 64 characters"));
@@ -211,6 +216,13 @@ impl Checker<'_> {
                     365 * 86_400,
                 )?,
                 directory_interval: self.seconds("directory.interval_secs", interval, 1, 86_400)?,
+                undo_time: self.seconds("sending.undo_seconds", sending.undo_seconds, 0, 3600)?,
+                remind_after: self.seconds(
+                    "sending.remind_days",
+                    sending.remind_days * 86_400,
+                    0,
+                    3660 * 86_400,
+                )?,
                 reserve_bytes: keeping.reserve_mib.saturating_mul(1024 * 1024),
                 ballast_bytes: keeping.ballast_mib.saturating_mul(1024 * 1024),
             },

@@ -30,8 +30,8 @@ pub use status::{
     PortalStatus, Status,
 };
 pub use transfer::{
-    AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail, TransferLine,
-    VerifiedLine, VerifiedPage,
+    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail,
+    TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
@@ -150,10 +150,36 @@ pub enum Question {
         /// Which.
         transfer: TransferId,
     },
+    /// Undo a send while nothing has left the box. Answered by [`Reply::Done`].
+    Undo {
+        /// Which.
+        transfer: TransferId,
+    },
     /// Take a transfer back. Answered by [`Reply::Done`].
     Recall {
         /// Which.
         transfer: TransferId,
+    },
+    /// Offer the study of a transfer for sending once more, to the same or to another addressee, from what this box still
+    /// has. Answered by [`Reply::Study`]: as it now waits for an addressee.
+    OfferAgain {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Ask the other hospital to erase what it has collected already. Answered by [`Reply::Done`] when the question is
+    /// on its way; the answer shows in [`TransferLine::ask`].
+    AskBack {
+        /// Which.
+        transfer: TransferId,
+        /// Why; sealed to the other hospital.
+        reason: Confidential,
+    },
+    /// Answer the sender's question for a transfer back. Answered by [`Reply::Done`].
+    AnswerAsk {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Whether the images were removed from the PACS; otherwise they are kept, and the sender is told.
+        removed: bool,
     },
     /// Try a waiting transfer now, or let a held one go on after a person looked. Answered by [`Reply::Done`].
     Resume {

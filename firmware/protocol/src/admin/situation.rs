@@ -99,6 +99,8 @@ pub enum HoldCode {
     PatientIdMissing,
     /// Sealed bytes on the box's own disk are damaged.
     PackDamaged,
+    /// The sender asks for it back, and some of it is in the PACS.
+    AskedBack,
     /// Written by another version.
     UnknownToThisVersion,
 }
@@ -162,4 +164,10 @@ pub struct Situation {
     pub declined: Option<DeclineCode>,
     /// Who can act.
     pub who: WhoCode,
+    /// Whether it waits for people for longer than they should let it.
+    #[serde(default)]
+    pub is_overdue: bool,
+    /// Until when sending can be undone as if nothing had happened.
+    #[serde(default)]
+    pub undo_until: Option<Timestamp>,
 }

@@ -76,6 +76,15 @@ pub struct Status {
     pub inbox_waiting: u32,
     /// Transfers that a person must look at.
     pub held: u32,
+    /// Transfers that the addressee has not collected for longer than people want to wait.
+    #[serde(default)]
+    pub uncollected: u32,
+    /// Received transfers that nobody has imported for longer than people want to wait.
+    #[serde(default)]
+    pub inbox_overdue: u32,
+    /// Received transfers that their senders ask back.
+    #[serde(default)]
+    pub asked_back: u32,
     /// Instances whose sealed bytes are damaged.
     pub damaged: u32,
     /// Free bytes where the packs lie.

@@ -24,6 +24,9 @@ pub struct TransferLine {
     pub created_at: Timestamp,
     /// Where it is.
     pub situation: Situation,
+    /// The newest question for it back, if there is one.
+    #[serde(default)]
+    pub ask: Option<AskLine>,
 }
 
 /// The other organisation of a transfer.
@@ -75,7 +78,7 @@ pub struct ReceiptLine {
     pub verified: bool,
 }
 
-/// The two receipts.
+/// The receipts: two of a transfer, one of a question for a transfer back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptStage {
@@ -83,6 +86,40 @@ pub enum ReceiptStage {
     InCustody,
     /// Receipt 2: the other PACS has it.
     InPacs,
+    /// What was asked back is erased at the other side, and removed from its PACS if it was there.
+    Erased,
+}
+
+impl ReceiptStage {
+    /// All of them.
+    pub const ALL: [ReceiptStage; 3] = [ReceiptStage::InCustody, ReceiptStage::InPacs, ReceiptStage::Erased];
+}
+
+/// A question for a transfer back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AskLine {
+    /// Where it stands.
+    pub state: AskCode,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as the sender wrote it.
+    pub reason: Option<Confidential>,
+}
+
+/// Where a question for a transfer back stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskCode {
+    /// Out: on its way.
+    Asking,
+    /// Out: the other hospital has to answer.
+    Asked,
+    /// In: a person here has to answer.
+    Open,
+    /// Both: the images are erased at the receiving side.
+    Granted,
+    /// Both: the receiving side keeps them.
+    Refused,
 }
 
 /// An instance that the PACS did not take.

@@ -140,6 +140,27 @@ pub struct Letter {
     pub instances: Vec<ListedInstance>,
     /// Every pack, with its key and its parts.
     pub packs: Vec<ListedPack>,
+    /// What it is about besides its own images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
+}
+
+/// What a letter is about besides its own images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum About {
+    /// The images belong to those of an earlier transfer to the same addressee.
+    Addendum {
+        /// The first transfer of them all.
+        group: TransferId,
+        /// The one before this.
+        to: TransferId,
+    },
+    /// No images: the sender asks for an earlier transfer back. The note says why.
+    AskBack {
+        /// Which.
+        transfer: TransferId,
+    },
 }
 
 /// One instance in a letter.
@@ -421,8 +442,9 @@ fn check_lists(letter: &Letter) -> Result<(), LetterError> {
             return Err(LetterError::Inconsistent("two instances name one frame"));
         }
     }
-    if letter.instances.is_empty() {
-        return Err(LetterError::Inconsistent("no instances are listed"));
+    let is_question = matches!(letter.about, Some(About::AskBack { .. }));
+    if letter.instances.is_empty() != is_question || is_question != letter.packs.is_empty() {
+        return Err(LetterError::Inconsistent("no instances are listed, or a question carries some"));
     }
     Ok(())
 }

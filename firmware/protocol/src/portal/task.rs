@@ -23,6 +23,31 @@ pub const TRANSFER_SYSTEM: &str = "urn:beeldbox:fhir:transfer";
 /// `Task.code` of a transfer.
 pub const DELIVER_IMAGING: &str = "deliver-imaging";
 
+/// `Task.code` of a question for a transfer back.
+pub const ASK_BACK: &str = "abort";
+
+/// What a Task is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// Images go to somebody.
+    Deliver,
+    /// The sender of an earlier transfer asks for it back. Which one, stands in the letter.
+    AskBack,
+}
+
+impl TaskKind {
+    /// All of them.
+    pub const ALL: [TaskKind; 2] = [TaskKind::Deliver, TaskKind::AskBack];
+
+    /// The code.
+    pub fn code(self) -> &'static str {
+        match self {
+            TaskKind::Deliver => DELIVER_IMAGING,
+            TaskKind::AskBack => ASK_BACK,
+        }
+    }
+}
+
 /// The states of `Task.status` that a transfer can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskStatus {
@@ -106,6 +131,18 @@ pub fn may_move(mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
     }
 }
 
+/// The same for every kind of Task. A question is answered in one step, and never collected.
+pub fn may_move_as(kind: TaskKind, mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
+    match (kind, mover) {
+        (TaskKind::Deliver, _) | (TaskKind::AskBack, Mover::Sender | Mover::Portal) => {
+            may_move(mover, from, to)
+        }
+        (TaskKind::AskBack, Mover::Addressee) => {
+            from == TaskStatus::Requested && matches!(to, TaskStatus::Completed | TaskStatus::Rejected)
+        }
+    }
+}
+
 /// One part, as a Task lists it: digest of the ciphertext and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartEntry {
@@ -168,6 +205,12 @@ fn organisation(ura: &Ura, reference: Option<String>) -> Reference {
     Reference { reference, identifier: Some(identifier), display: None }
 }
 
+/// The draft of a question instead of a delivery.
+pub fn as_question(mut draft: Task) -> Task {
+    draft.code = Some(CodeableConcept::of(TRANSFER_SYSTEM, ASK_BACK));
+    draft
+}
+
 /// The commit: the draft with its parts, asked to become visible to the addressee.
 pub fn commit(mut draft: Task, parts: &[PartEntry]) -> Task {
     draft.status = TaskStatus::Requested.code().to_owned();
@@ -183,6 +226,7 @@ pub fn with_receipt(mut task: Task, stage: ReceiptStage, is_complete: bool, jws:
         (ReceiptStage::InCustody, _) => (TaskStatus::InProgress, "fetched"),
         (ReceiptStage::InPacs, true) => (TaskStatus::Completed, "delivered"),
         (ReceiptStage::InPacs, false) => (TaskStatus::Failed, "partially-delivered"),
+        (ReceiptStage::Erased, _) => (TaskStatus::Completed, "erased"),
     };
     task.status = status.code().to_owned();
     task.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, business));
@@ -216,6 +260,7 @@ fn receipt_kind(stage: ReceiptStage) -> &'static str {
     match stage {
         ReceiptStage::InCustody => "receipt-in-custody",
         ReceiptStage::InPacs => "receipt-in-pacs",
+        ReceiptStage::Erased => "receipt-erased",
     }
 }
 
@@ -241,6 +286,8 @@ pub struct NotATransfer {
 /// A transfer as the portal tells it, understood.
 #[derive(Debug, Clone)]
 pub struct TransferNotice {
+    /// What it is about.
+    pub kind: TaskKind,
     /// The transfer.
     pub transfer: TransferId,
     /// Version, for `If-Match`.
@@ -272,18 +319,18 @@ impl TransferNotice {
     /// If it is not a transfer, or something needed is missing.
     pub fn read(task: &Task) -> Result<Self, NotATransfer> {
         let bad = |what| NotATransfer { what };
-        if task.code.as_ref().and_then(CodeableConcept::code) != Some(DELIVER_IMAGING) {
-            return Err(bad("unknown code"));
-        }
+        let code = task.code.as_ref().and_then(CodeableConcept::code);
+        let kind = TaskKind::ALL.into_iter().find(|kind| Some(kind.code()) == code);
         let ura = |reference: &Option<Reference>| -> Option<Ura> { reference.as_ref()?.ura()?.parse().ok() };
         let business = task.business_status.as_ref().and_then(CodeableConcept::code);
         let parts: Result<Vec<PartEntry>, NotATransfer> = values(&task.input, "part")
             .map(|text| read_part(text).ok_or(bad("a part is not digest:length")))
             .collect();
-        let receipts = [ReceiptStage::InCustody, ReceiptStage::InPacs].into_iter().flat_map(|stage| {
+        let receipts = ReceiptStage::ALL.into_iter().flat_map(|stage| {
             values(&task.output, receipt_kind(stage)).map(move |jws| (stage, jws.to_owned()))
         });
         Ok(TransferNotice {
+            kind: kind.ok_or(bad("unknown code"))?,
             transfer: task.id.parse().map_err(|_| bad("its id is not that of a transfer"))?,
             version: task.meta.version_id.clone().ok_or(bad("no version"))?,
             last_updated: task.meta.last_updated.ok_or(bad("no time of change"))?,

@@ -75,8 +75,36 @@ enum Command {
         /// Its id.
         transfer: TransferId,
     },
+    /// Undo a send while nothing has left the box: the study waits for an addressee again.
+    Undo {
+        /// Its id.
+        transfer: TransferId,
+    },
     /// Take a transfer back.
     Recall {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Offer the study of a transfer for sending once more, to the same or to another addressee.
+    Again {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Ask the other hospital to erase what it has collected already.
+    AskBack {
+        /// Its id.
+        transfer: TransferId,
+        /// Why; sealed to the other hospital.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Say that a transfer that its sender asks back was removed from the PACS: the box erases its copy.
+    GiveBack {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Say that a transfer that its sender asks back is kept.
+    Keep {
         /// Its id.
         transfer: TransferId,
     },
@@ -269,7 +297,14 @@ fn question(command: &Command) -> Result<Question> {
         },
         Command::Transfers => Question::Transfers { before: None, limit: MAX_PAGE },
         Command::Show { transfer } => Question::Transfer { transfer: *transfer },
+        Command::Undo { transfer } => Question::Undo { transfer: *transfer },
         Command::Recall { transfer } => Question::Recall { transfer: *transfer },
+        Command::Again { transfer } => Question::OfferAgain { transfer: *transfer },
+        Command::AskBack { transfer, reason } => {
+            Question::AskBack { transfer: *transfer, reason: Confidential::new(reason.clone()) }
+        }
+        Command::GiveBack { transfer } => Question::AnswerAsk { transfer: *transfer, removed: true },
+        Command::Keep { transfer } => Question::AnswerAsk { transfer: *transfer, removed: false },
         Command::Resume { transfer } => Question::Resume { transfer: *transfer },
         Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },
         Command::Import { transfer, patient_id } => {

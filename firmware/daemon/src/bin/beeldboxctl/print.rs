@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply, Situation,
-    StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AddresseePage, AskCode, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply,
+    Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -87,6 +87,14 @@ fn status(status: &Status) {
         status.inbox_waiting,
         status.held
     );
+    if status.uncollected + status.inbox_overdue + status.asked_back > 0 {
+        say!(
+            "  REMINDER   {} not collected for long, {} not imported for long, {} asked back by their senders",
+            status.uncollected,
+            status.inbox_overdue,
+            status.asked_back
+        );
+    }
     say!(
         "  disk       {} MiB free{}",
         status.free_bytes / (1024 * 1024),
@@ -194,6 +202,23 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(ask) = &line.ask {
+        let since = ask.since.strftime("%Y-%m-%d %H:%M:%S UTC");
+        say!("  {}, since {since}; reason: {}", asked(ask.state), text(ask.reason.as_ref()));
+    }
+}
+
+/// Where a question for a transfer back stands.
+fn asked(state: AskCode) -> &'static str {
+    match state {
+        AskCode::Asking => "asked back: the question is on its way",
+        AskCode::Asked => "asked back: the other hospital has to answer",
+        AskCode::Open => {
+            "THE SENDER ASKS FOR IT BACK: remove it from the PACS and say so (give-back), or keep it (keep)"
+        }
+        AskCode::Granted => "asked back, and erased by the receiving hospital",
+        AskCode::Refused => "asked back, and kept by the receiving hospital; call them",
+    }
 }
 
 fn detail(detail: &TransferDetail) {
@@ -223,7 +248,15 @@ fn sentence(situation: &Situation) -> String {
     let mut sentence = match situation.state {
         StateCode::Collecting => format!("arriving, {} instances so far", situation.done),
         StateCode::Queued => "complete, waits for an addressee".to_owned(),
-        StateCode::Addressed => "addressed, about to be sent".to_owned(),
+        StateCode::Addressed => match situation.undo_until {
+            Some(until) => {
+                format!(
+                    "addressed, leaves at {} and can be undone until then",
+                    until.strftime("%H:%M:%S UTC")
+                )
+            }
+            None => "addressed, about to be sent".to_owned(),
+        },
         StateCode::Sending => format!("sending, {} of {} parts at the portal", situation.done, situation.of),
         StateCode::Accepted => "at the portal, not collected yet".to_owned(),
         StateCode::Fetched => "in custody of the other hospital, not yet in its PACS".to_owned(),
@@ -245,6 +278,9 @@ fn sentence(situation: &Situation) -> String {
         StateCode::Expired => "expired: not collected in time".to_owned(),
         StateCode::Failed => "failed".to_owned(),
     };
+    if situation.is_overdue {
+        sentence.push_str(", LONGER THAN IT SHOULD: call them");
+    }
     sentence.push_str(&format!(", since {}", situation.since.strftime("%Y-%m-%d %H:%M:%S UTC")));
     if let (Some(wait), Some(at)) = (situation.waits_for, situation.next_try_at) {
         let next = at.strftime("%H:%M:%S UTC");
@@ -305,6 +341,9 @@ fn held(reason: &HoldCode) -> &'static str {
         HoldCode::TwoPatients => "its images name different patients: check it in the PACS before sending it",
         HoldCode::PatientIdMissing => "no image has a Patient ID: make sure whose it is before sending it",
         HoldCode::PackDamaged => "sealed bytes on this box are damaged; ask the PACS to send the study again",
+        HoldCode::AskedBack => {
+            "the sender asks for it back and some of it is in the PACS; remove it there and answer, or say no"
+        }
         HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
     }
 }
