@@ -35,7 +35,7 @@ const IN_HAND: usize = 1 << 16;
 const CUT: Duration = Duration::from_secs(1);
 
 /// The first cut comes so soon that it meets a small study too.
-const FIRST_CUT: Duration = Duration::from_secs(1);
+const FIRST_CUT: Duration = Duration::from_millis(500);
 
 /// How a line is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ pub struct Conditions {
     pub round_trip: Duration,
     /// Lost packets in a million, each way.
     pub lost_in_a_million: u64,
-    /// Time between two cuts; the first comes after a second.
+    /// Time between two cuts; the first comes within a second.
     pub cut_every: Option<Duration>,
 }
 
