@@ -484,7 +484,7 @@ impl Thread {
                     Trouble::Full if open.ahead > 0 => Trouble::Doubt(
                         "the disk was full when acknowledged instances were to be recorded".to_owned(),
                     ),
-                    other => other,
+                    trouble @ (Trouble::Full | Trouble::Doubt(_)) => trouble,
                 };
                 self.take_note(&trouble);
                 Err(trouble)

@@ -292,10 +292,7 @@ async fn take_in(road: &Road, row: &TransferRow, ask: NewAsk) -> Result<(), Step
 /// Whether the PACS has, or may have, some of it. Of what is erased, receipt 2 tells.
 async fn is_in_pacs(road: &Road, row: &TransferRow) -> Result<bool, CustodyError> {
     let State::Inbound(state) = &row.state else { return Ok(false) };
-    let state = match state {
-        InboundState::Held { back_to, .. } => back_to,
-        other => other,
-    };
+    let state = if let InboundState::Held { back_to, .. } = state { back_to } else { state };
     match state {
         InboundState::Delivering { .. } | InboundState::Delivered { .. } | InboundState::Reported { .. } => {
             Ok(true)

@@ -208,10 +208,10 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
     }
     let Some(row) = road.custody.transfer(notice.transfer).await? else { return Ok(()) };
     let Some(event) = end_told(notice) else { return Ok(()) };
-    let action = match notice.status {
-        TaskStatus::Rejected => "declined",
-        _ if notice.has_expired => "expired",
-        _ => "recalled",
+    let action = match (notice.status == TaskStatus::Rejected, notice.has_expired) {
+        (true, _) => "declined",
+        (false, true) => "expired",
+        (false, false) => "recalled",
     };
     let audit = AuditRecord {
         at: road.now(),

@@ -239,7 +239,7 @@ fn organisation(
                 "address": [{ "city": town }], "endpoint": endpoint }),
     )?;
     // Every tenth has a box, as in the first years of a service.
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         add(
             Kind::Endpoint,
             json!({ "resourceType": "Endpoint", "id": format!("box-{ura}"), "status": "active",

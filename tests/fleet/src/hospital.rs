@@ -283,6 +283,7 @@ impl Hospital {
             })
         });
         Ok(Letter {
+            about: None,
             v: 1,
             transfer: new.transfer,
             sender: party(&new.sender),

@@ -41,7 +41,7 @@ impl Ledger {
     pub fn setting(&self) -> Result<Database> {
         Ok(match self {
             Ledger::Sqlite => Database::Sqlite,
-            Ledger::Postgres(url) => Database::Postgres(url.parse()?),
+            Ledger::Postgres(url) => Database::Postgres(Box::new(url.parse()?)),
         })
     }
 
@@ -75,7 +75,7 @@ impl Ledger {
 pub async fn serve(state: PathBuf, database: Option<&str>) -> Result<()> {
     let mut options = PortalOptions::new(state);
     if let Some(url) = database {
-        options.database = Database::Postgres(url.parse()?);
+        options.database = Database::Postgres(Box::new(url.parse()?));
     }
     let portal = Portal::start(options).await?;
     {

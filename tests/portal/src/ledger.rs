@@ -179,7 +179,7 @@ pub enum Database {
     #[default]
     Sqlite,
     /// In a PostgreSQL that several processes may share.
-    Postgres(DatabaseUrl),
+    Postgres(Box<DatabaseUrl>),
 }
 
 /// The ledger.

@@ -241,7 +241,7 @@ impl Portal {
             stopping: stopping.clone(),
         });
         if let Database::Postgres(url) = &options.database {
-            postgresql::listen(url.clone(), site.news.clone(), stopping.clone());
+            postgresql::listen((**url).clone(), site.news.clone(), stopping.clone());
         }
         sweep::remove_orphans(&site).await?;
         let (listener, address) = listen(options.listen).await?;

@@ -47,7 +47,7 @@ impl State {
                 let password = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
                 url = url.with_password(&password);
             }
-            options.database = Database::Postgres(url);
+            options.database = Database::Postgres(Box::new(url));
         }
         Ok(options)
     }

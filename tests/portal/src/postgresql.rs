@@ -280,11 +280,13 @@ fn write_jobs(
     let now = clock.now();
     for job in jobs {
         session.run("SAVEPOINT job")?;
-        let writing = Writing::new(Rows::Postgres(std::cell::RefCell::new(&mut *session)), now);
-        let (keep, answer) = job(&writing);
-        has_news |= keep && writing.has_news.get();
-        drop(writing);
-        answers.push(answer);
+        let keep = {
+            let writing = Writing::new(Rows::Postgres(std::cell::RefCell::new(&mut *session)), now);
+            let (keep, answer) = job(&writing);
+            has_news |= keep && writing.has_news.get();
+            answers.push(answer);
+            keep
+        };
         session.run(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
     }
     if has_news {

@@ -168,8 +168,10 @@ fn provide_s3_server(folder: &Path) -> Result<()> {
     }
     println!("suite: {name} {version}");
     let mut cargo = Command::new("cargo");
-    cargo.args(["install", "--quiet", "--locked", name, "--version", version, "--features", "binary"]);
-    cargo.arg("--root").arg(&root);
+    // Not optimised: it serves a few parts, and compiling it is what takes time.
+    cargo.args(["install", "--quiet", "--locked", "--debug", name, "--version", version]);
+    cargo.args(["--features", "binary", "--root"]).arg(&root);
+    cargo.arg("--target-dir").arg(folder.join("cargo-build"));
     ensure!(
         run(&mut cargo),
         "please run: cargo install {name} --version {version} --features binary --locked"

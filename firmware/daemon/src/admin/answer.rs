@@ -305,13 +305,15 @@ impl Desk {
         if !others.iter().any(waits) {
             let id = TransferId::from_random(self.road.random_bytes());
             let made = self.road.custody.new_transfer_on(collection, id, self.road.now()).await;
-            made.map_err(|error| match error {
-                CustodyError::Erased => refusal(
-                    RefusalCode::NothingToSend,
-                    "this box has erased the images; send the study from the PACS again",
-                ),
-                CustodyError::StillCollecting => step_refused(NotNow.into()),
-                other => storage(other),
+            made.map_err(|error| {
+                if matches!(error, CustodyError::Erased) {
+                    let words = "this box has erased the images; send the study from the PACS again";
+                    return refusal(RefusalCode::NothingToSend, words);
+                }
+                if matches!(error, CustodyError::StillCollecting) {
+                    return step_refused(NotNow.into());
+                }
+                storage(error)
             })?;
         }
         let study = self.study(StudyNumber(collection.0)).await?;

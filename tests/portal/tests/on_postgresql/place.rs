@@ -15,7 +15,7 @@ pub fn new() -> Place {
 impl Place {
     /// For a portal in this process.
     pub fn set(&self, options: PortalOptions) -> PortalOptions {
-        PortalOptions { database: Database::Postgres(self.0.parse().unwrap()), ..options }
+        PortalOptions { database: Database::Postgres(Box::new(self.0.parse().unwrap())), ..options }
     }
 
     /// For a portal as a program.
