@@ -6,7 +6,7 @@ use beeldbox_protocol::portal::part_path;
 use beeldbox_protocol::portal::task::recalled;
 use reqwest::StatusCode;
 
-use crate::hospital::{Hospital, NOORD, Running, ZUID, a_portal, a_portal_with};
+use crate::hospital::{Hospital, NOORD, ZUID, a_portal, a_portal_with};
 use crate::place;
 use crate::server::{self, BUCKET, SECRET, Server};
 
@@ -56,8 +56,8 @@ fn find(folder: &std::path::Path, name: &str, parent: &str) -> Option<std::path:
 async fn while_the_store_is_away_nothing_is_answered_with_success_and_nothing_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path());
-    let Running { portal, .. } = a_portal_with(|options| over(&server, SECRET, options)).await;
-    let noord = Hospital::of(&portal, NOORD);
+    let running = a_portal_with(|options| over(&server, SECRET, options)).await;
+    let noord = Hospital::of(&running.portal, NOORD);
     let transfer = a_draft(&noord).await;
     assert_eq!(noord.put_part(&transfer, b"before").await.status(), StatusCode::CREATED);
     server.take_down();
