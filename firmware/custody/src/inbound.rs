@@ -57,6 +57,9 @@ impl Custody {
         if let Some(collection) = shared {
             return Ok(collection);
         }
+        for pack in &promised.packs {
+            self.note_pack(pack.id);
+        }
         let making = Arc::clone(&promised);
         let made = tokio::task::spawn_blocking(move || make_files(&disk, &making));
         made.await.map_err(|_| CustodyError::Closed)??;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::data_set_digest::{DataSetDigest, DataSetDigester};
-use beeldbox_protocol::envelope::pack::{FrameSummary, InstanceDescription};
+use beeldbox_protocol::envelope::pack::{FrameSummary, InstanceDescription, PackId};
 use beeldbox_protocol::ident::{AeTitle, Digest, StudyInstanceUid, TransferId};
 use jiff::Timestamp;
 
@@ -263,7 +263,9 @@ impl IntakeSession {
         attributes: &InstanceAttributes,
     ) -> Result<OpenPack, IntakeError> {
         let (disk, vault) = (self.custody.disk(), self.custody.vault());
-        let new = NewPack::create(&disk, &vault)?;
+        let id = PackId::from_random(vault.random()?);
+        self.custody.note_pack(id);
+        let new = NewPack::create(id, &disk, &vault)?;
         let opening = Opening {
             pack: new.id,
             wrapped_key: vault.wrap(&new.id, &new.key)?,

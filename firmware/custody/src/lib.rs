@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use beeldbox_protocol::envelope::keys::StorageKey;
+use beeldbox_protocol::envelope::pack::PackId;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -196,6 +197,14 @@ impl Custody {
 
     fn take_unsurveyed(&self) -> Option<Unsurveyed> {
         self.parts.unsurveyed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes a pack before its file is made, so that the survey does not take it for an orphan.
+    pub(crate) fn note_pack(&self, pack: PackId) {
+        let mut unsurveyed = self.parts.unsurveyed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsurveyed) = unsurveyed.as_mut() {
+            unsurveyed.note(pack);
+        }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -44,13 +44,12 @@ pub(crate) struct OpenPack {
 }
 
 impl NewPack {
-    /// Makes a pack file with a random name and its header.
+    /// Makes a pack file with this random name and its header.
     ///
     /// # Durability
     /// When this returns, the name survives a power cut. The header is flushed with the first frame; until then a power cut
     /// may leave an empty file, which start-up removes like one with a header only.
-    pub(crate) fn create(disk: &Disk, vault: &Vault) -> Result<Self, CustodyError> {
-        let id = PackId::from_random(vault.random()?);
+    pub(crate) fn create(id: PackId, disk: &Disk, vault: &Vault) -> Result<Self, CustodyError> {
         let key = vault.pack_key()?;
         let file = OpenOptions::new()
             .read(true)

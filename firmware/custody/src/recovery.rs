@@ -9,9 +9,10 @@
 //! whatever was in the making when power went, which is as much as there were associations. Right after
 //! ([`Custody::survey`]): what lay still, pack by pack.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use beeldbox_protocol::envelope::pack::PackId;
 use beeldbox_protocol::ident::AeTitle;
@@ -108,11 +109,18 @@ impl RecoveryReport {
     }
 }
 
-/// What the survey has to look at: the files that were in the pack folder when custody was opened, and whether the
-/// ledger still has to be checked.
+/// What the survey has to know: whether the ledger still has to be checked, and which packs were made since custody was
+/// opened, whose rows may still be to come.
 pub(crate) struct Unsurveyed {
-    files: Vec<PathBuf>,
     is_ledger_unchecked: bool,
+    made_since: HashSet<PackId>,
+}
+
+impl Unsurveyed {
+    /// Notes a pack before its file is made.
+    pub(crate) fn note(&mut self, pack: PackId) {
+        self.made_since.insert(pack);
+    }
 }
 
 impl Custody {
@@ -125,9 +133,13 @@ impl Custody {
     /// more. Otherwise whatever the disk says; damage to packs is in the report.
     pub fn survey(&self) -> Result<RecoveryReport, CustodyError> {
         let mut report = RecoveryReport::default();
-        let Some(Unsurveyed { files, is_ledger_unchecked }) = self.take_unsurveyed() else {
+        // In this order: whatever is listed was there at the start, or was noted before it was made.
+        let files = pack_files(&self.disk())?;
+        let Some(Unsurveyed { is_ledger_unchecked, made_since }) = self.take_unsurveyed() else {
             return Ok(report);
         };
+        let is_old = |file: &PathBuf| name_of(file).is_none_or(|pack| !made_since.contains(&pack));
+        let files: Vec<PathBuf> = files.into_iter().filter(is_old).collect();
         if is_ledger_unchecked {
             self.ledger().wait(quick_check)?;
         }
@@ -170,7 +182,7 @@ pub(crate) fn recover(
         quick_check(connection)?;
     }
     let report = recover_first(connection, disk, vault, attributes_of, now)?;
-    Ok((report, Unsurveyed { files: pack_files(disk)?, is_ledger_unchecked }))
+    Ok((report, Unsurveyed { is_ledger_unchecked, made_since: HashSet::new() }))
 }
 
 fn recover_first(
@@ -291,15 +303,18 @@ fn pack_files(disk: &Disk) -> Result<Vec<PathBuf>, CustodyError> {
     list.map(|entry| entry.map(|entry| entry.path()).map_err(CustodyError::io("list the packs"))).collect()
 }
 
+/// The pack that a file is named after.
+fn name_of(file: &Path) -> Option<PackId> {
+    file.file_stem()?.to_str()?.parse().ok()
+}
+
 /// Removes those files that have no row: they were made and nobody was told of them. What was made after custody was
 /// opened is not among them.
 fn remove_orphans(connection: &Connection, disk: &Disk, files: &[PathBuf]) -> Result<u32, CustodyError> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM pack WHERE id = ?1")?;
     let mut removed = 0;
     for path in files {
-        let name =
-            path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<PackId>().ok());
-        let is_known = match name.filter(|id| disk.pack(id) == *path) {
+        let is_known = match name_of(path).filter(|id| disk.pack(id) == *path) {
             Some(id) => statement.query_row([id.as_bytes()], |_| Ok(())).optional()?.is_some(),
             None => false,
         };

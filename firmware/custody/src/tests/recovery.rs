@@ -4,9 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 
 use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::envelope::pack::PackId;
 
 use super::ward::*;
-use crate::{CollectionId, DamagedStudy, OutboundState, ReadError, RecoveryReport};
+use crate::{CollectionId, Custody, DamagedStudy, OutboundState, ReadError, RecoveryReport};
 
 #[tokio::test]
 async fn a_clean_start_finds_nothing_to_do() {
@@ -151,6 +152,22 @@ async fn files_without_a_row_are_removed() {
     assert_eq!(report.orphans_removed, 2);
     assert_eq!(packs_on_disk(dir.path()).len(), 1);
     assert_eq!(only_study(&custody).await.summary.instances, 1);
+}
+
+#[tokio::test]
+async fn a_pack_that_was_made_after_the_start_is_no_orphan() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("packs")).unwrap();
+    fs::write(dir.path().join("packs").join("00112233445566778899aabbccddeeff.pack"), b"old").unwrap();
+    let (custody, _) = Custody::open(options(dir.path())).unwrap();
+    // Made, and its row is still to come.
+    let young = PackId::from_random([7; 16]);
+    custody.note_pack(young);
+    fs::write(dir.path().join("packs").join(format!("{young}.pack")), b"young").unwrap();
+    assert_eq!(custody.survey().unwrap().orphans_removed, 1);
+    let left = packs_on_disk(dir.path());
+    assert_eq!(left.len(), 1);
+    assert!(left[0].ends_with(format!("{young}.pack")));
 }
 
 #[tokio::test]
