@@ -1,9 +1,10 @@
 //! The copy of the national directory, and whom people here like to send to.
 
 use super::ward::*;
+use crate::directory::DirectoryCounts;
 use crate::{
-    AddresseeSnapshot, Changes, Custody, DirectoryCounts, DirectoryMark, DirectorySource, Extent,
-    MOST_FAVOURITES, OutboundState, StagedEntry,
+    AddresseeSnapshot, Changes, Custody, DirectoryMark, DirectorySource, Extent, MOST_FAVOURITES,
+    OutboundState, StagedEntry,
 };
 
 const ORGANISATION: &str = "Organization";
@@ -144,7 +145,10 @@ async fn the_last_addressees_are_those_of_the_transfers_sent() {
             recipient_json: String::new(),
         };
         let changes = Changes { addressee: Some(addressee), ..Changes::default() };
-        let (from, to) = (OutboundState::Queued { closed_at: at(5) }, OutboundState::Addressed { at: at(6) });
+        let (from, to) = (
+            OutboundState::Queued { closed_at: at(5) },
+            OutboundState::Addressed { at: at(6), leaves_at: at(6), undo_to: None },
+        );
         custody.advance(study.transfer, from, to, changes, at(6)).await.unwrap();
     }
     let last: Vec<String> =
