@@ -237,6 +237,13 @@ pub async fn tell_question(road: &Road, id: TransferId) -> Result<(), Untold> {
     let transfer = road.row(ask.about).await.ok_or(StepError::NotNow)?;
     let addressee_ura = transfer.addressee.ok_or(StepError::NotNow)?;
     let valid_until = after(ask.created_at, road.sim.with(|world| world.valid_for));
+    if road.now() > valid_until
+        && matches!(road.task(id).await, Err(LineError::Portal(PortalError::NotFound)))
+    {
+        count(road, Sometimes::AskNotTold);
+        let change = AskChange::Move(id, AskState::Asking, AskState::Refused);
+        return Ok(change_ask(road, change, Vec::new()).await?);
+    }
     let new = NewTransfer {
         transfer: id,
         sender: road.ura(),

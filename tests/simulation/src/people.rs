@@ -6,7 +6,8 @@ use std::time::Duration;
 use beeldbox_custody::{AskState, HoldReason, InboundState, OutboundState, State};
 use beeldbox_protocol::admin::DeclineCode;
 use beeldbox_protocol::ident::TransferId;
-use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, may_move};
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::task::{self, Mover, NewTransfer, TaskStatus, may_move};
 use beeldbox_transfer::codes::decline_reason;
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::outbound::OutboundEvent;
@@ -15,15 +16,16 @@ use beeldbox_transfer::road::after;
 use jiff::Timestamp;
 
 use crate::ask_back;
-use crate::ledger::{Changes, Row};
+use crate::ledger::{Changes, LedgerError, Row};
 use crate::line::LineError;
 use crate::mutant::Mutant;
 use crate::news::catch_up;
+use crate::portal::Request;
 use crate::road::{Road, StepError};
 use crate::tally::Sometimes;
 
 /// As in `transfer::recall`.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 4;
 
 /// Everything that people do at one hospital.
 pub async fn run(road: Road) {
@@ -172,6 +174,10 @@ fn wants_it_back(road: &Road, row: &Row) -> bool {
 
 /// As `transfer::address::undo`.
 async fn undo(road: &Road, row: &Row) -> Result<(), StepError> {
+    // They look, think, and click; meanwhile it may have gone.
+    let thinks = road.sim.with(|world| world.millis(100, 20_000));
+    road.sim.sleep(thinks).await;
+    let row = &road.row(row.id).await.ok_or(StepError::NotNow)?;
     road.sim.with(|world| world.checks.undo_asked.insert(row.id));
     let changes = Changes { unaddress: true, ..Changes::default() };
     let undone = road.step_outbound(row, OutboundEvent::Undone, changes).await;
@@ -262,31 +268,60 @@ async fn recall(road: &Road, row: &Row) -> Result<(), NotRecalled> {
     if matches!(state, OutboundState::Fetched { .. } | OutboundState::Delivered { .. }) {
         return Err(NotRecalled::TooLate);
     }
-    if !road.breaks(Mutant::RecalledBeforePortal) {
-        cancel_at_portal(road, row).await?;
+    let is_cancelled_there = road.breaks(Mutant::RecalledBeforePortal) || cancel_at_portal(road, row).await?;
+    if !is_cancelled_there {
+        return match road.step_outbound(row, OutboundEvent::Recalled, Changes::default()).await {
+            Ok(_) => Ok(()),
+            Err(StepError::Ledger(LedgerError::Stale)) => Err(NotRecalled::Line),
+            Err(error) => Err(NotRecalled::Step(error)),
+        };
     }
     let row = road.row(row.id).await.ok_or(NotRecalled::Step(StepError::NotNow))?;
     let step = road.step_outbound(&row, OutboundEvent::Recalled, Changes::default()).await;
     step.map(drop).map_err(NotRecalled::Step)
 }
 
-async fn cancel_at_portal(road: &Road, row: &Row) -> Result<(), NotRecalled> {
+/// As there: the draft that a worker may be making at this moment.
+fn draft_to_cancel(road: &Road, row: &Row) -> Option<Task> {
+    let addressee_ura = row.addressee.clone()?;
+    if matches!(row.state, State::Outbound(OutboundState::Addressed { .. })) {
+        return None;
+    }
+    let now = road.now();
+    let new = NewTransfer {
+        transfer: row.id,
+        sender: road.ura(),
+        addressee_ura,
+        addressee: "radiologie".parse().expect("an id"),
+        urgent: false,
+        at: now,
+        valid_until: after(now, road.sim.with(|world| world.valid_for)),
+    };
+    Some(new.draft())
+}
+
+async fn cancel_at_portal(road: &Road, row: &Row) -> Result<bool, NotRecalled> {
     for _ in 0..LOOKS {
         let task = match road.task(row.id).await {
             Ok(task) => task,
-            Err(LineError::Portal(PortalError::NotFound)) => return Ok(()),
+            Err(LineError::Portal(PortalError::NotFound)) => {
+                let Some(draft) = draft_to_cancel(road, row) else { return Ok(false) };
+                let created = road.ask(Request::Create(Box::new(draft))).await;
+                created.map_err(|_| NotRecalled::Line)?;
+                continue;
+            }
             Err(_) => return Err(NotRecalled::Line),
         };
         let status = TaskStatus::from_code(&task.status).ok_or(NotRecalled::Line)?;
         if status == TaskStatus::Cancelled {
-            return Ok(());
+            return Ok(true);
         }
         if !may_move(Mover::Sender, status, TaskStatus::Cancelled) {
             return Err(NotRecalled::TooLate);
         }
         road.sim.with(|world| note_fetch_under_way(world, row.id));
         match road.update(row.id, task::recalled(task)).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(LineError::Portal(PortalError::Conflict)) => {}
             Err(_) => return Err(NotRecalled::Line),
         }

@@ -129,7 +129,6 @@ async fn upload(road: &Road, row: &Row) -> Result<(), SendError> {
 
 async fn draft_at_portal(road: &Road, row: &Row) -> Result<Task, SendError> {
     let addressee_ura = row.addressee.clone().ok_or(SendError::Incomplete)?;
-    let valid_for = road.sim.with(|world| world.valid_for);
     let draft = NewTransfer {
         transfer: row.id,
         sender: road.ura(),
@@ -137,7 +136,7 @@ async fn draft_at_portal(road: &Road, row: &Row) -> Result<Task, SendError> {
         addressee_ura,
         urgent: false,
         at: row.created_at,
-        valid_until: after(row.created_at, valid_for),
+        valid_until: row.letter.as_ref().ok_or(SendError::Incomplete)?.valid_until,
     };
     let draft = draft.draft();
     let created = road.ask(Request::Create(Box::new(draft.clone()))).await;
