@@ -43,7 +43,7 @@ impl Custody {
         }
         let vault = self.vault();
         self.ledger()
-            .ask(move |connection| advance(connection, &vault, transfer, from.kind(), &to, &changes, now))
+            .ask(move |connection| advance(connection, &vault, transfer, &from, &to, &changes, now))
             .await
     }
 
@@ -201,27 +201,37 @@ pub(crate) fn state_json(state: &State) -> Result<String, CustodyError> {
     }
 }
 
+/// A choice of an addressee that was undone and made again is another one, though the state has the same name: what was
+/// sealed for the first addressee must not go out for the second.
+fn check_same_choice(before: &State, found: &str) -> Result<(), CustodyError> {
+    let State::Outbound(before @ OutboundState::Addressed { .. }) = before else { return Ok(()) };
+    let found: OutboundState = serde_json::from_str(found).map_err(|_| CustodyError::unreadable("state"))?;
+    if found == *before { Ok(()) } else { Err(CustodyError::Stale) }
+}
+
 fn advance(
     connection: &Connection,
     vault: &Vault,
     transfer: TransferId,
-    from: Kind,
+    from: &State,
     to: &State,
     changes: &Changes,
     now: Timestamp,
 ) -> Result<(), CustodyError> {
     let id = transfer.to_string();
+    let (before, from) = (from, from.kind());
     let moved = connection
         .prepare_cached(
-            "SELECT seq, collection
+            "SELECT seq, collection, state_data
              FROM transfer
              WHERE id = ?1 AND direction = ?2 AND state = ?3",
         )?
         .query_row(params![id, to.direction().as_str(), from.as_str()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?))
         })
         .optional()?;
-    let (seq, collection) = moved.ok_or(CustodyError::Stale)?;
+    let (seq, collection, state) = moved.ok_or(CustodyError::Stale)?;
+    check_same_choice(before, &state)?;
     if to.kind().as_str() == "erased" {
         check_bytes_are_not_ours(connection, seq, collection)?;
     }

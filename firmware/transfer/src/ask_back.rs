@@ -391,6 +391,14 @@ pub(crate) async fn tell_question(road: &Road, id: TransferId) -> Result<(), Tak
     let (Some(letter), AskState::Asking) = (row.ask.letter, row.ask.state) else { return Ok(()) };
     let transfer = road.custody.transfer(row.ask.about).await?.ok_or(StepError::NotNow(NotNow))?;
     let addressee = transfer.addressee.ok_or(StepError::NotNow(NotNow))?;
+    let valid_until = after(row.created_at, road.settings.valid_for);
+    if road.now() > valid_until && matches!(road.portal.task(&id).await, Err(PortalError::NotFound)) {
+        // The portal would refuse it for ever, and nobody could open its letter. It can be asked again.
+        let change = AskChange::Move { id, from: AskState::Asking, to: AskState::Refused };
+        let records =
+            vec![audit(road, row.ask.about, "beeldboxd", "ask-back-out-of-time", Confidential::default())];
+        return Ok(road.custody.change_ask(change, Vec::new(), records, road.now()).await?);
+    }
     let new = NewTransfer {
         transfer: id,
         sender: road.signer.ura().clone(),
@@ -398,7 +406,7 @@ pub(crate) async fn tell_question(road: &Road, id: TransferId) -> Result<(), Tak
         addressee: addressee.id,
         urgent: true,
         at: row.created_at,
-        valid_until: after(row.created_at, road.settings.valid_for),
+        valid_until,
     };
     road.portal.create_task(&id, &task::as_question(new.draft())).await?;
     let there = road.portal.task(&id).await?;

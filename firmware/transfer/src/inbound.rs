@@ -6,6 +6,7 @@
 //!   Erased ◄──erased── Reported ◄──receipt 2 told── Delivered ◄──all settled── Delivering ⟲ ◄── Reconciled
 //!
 //!   Announced … Delivering ──► Recalled | Declined | Expired | Failed ──erased──► Erased
+//!   Delivered ──expired at the portal before it was told──► Expired
 //!   Announced … Delivered ──must hold──► Held ──resumed──► where it was
 //! ```
 //!
@@ -84,7 +85,7 @@ pub fn step(state: &S, event: InboundEvent, now: Timestamp) -> Result<Verdict<S>
         InboundEvent::AllSettled { stored, of } => all_settled(state, stored, of, now),
         InboundEvent::Reported => reported(state, now),
         InboundEvent::Declined(reason) => declined(state, reason, now),
-        InboundEvent::Expired => ended(state, S::Expired { at: now }),
+        InboundEvent::Expired => expired(state, now),
         InboundEvent::Recalled => recalled(state, now),
         InboundEvent::AskedBack => asked_back(state, now),
         InboundEvent::GivenBack => given_back(state, now),
@@ -249,6 +250,20 @@ fn may_be_in_pacs(state: &S) -> bool {
 
 fn for_a_person(state: &S, now: Timestamp) -> S {
     S::Held { back_to: Box::new(state.clone()), reason: HoldReason::AskedBack, since: now }
+}
+
+/// Expired at the portal. What the PACS has stays there, and nobody can be told any more: receipt 2 would be refused.
+fn expired(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    match state {
+        S::Delivered { .. } => Ok(Verdict::Move(S::Expired { at: now }, vec![Effect::EraseAfterKeeping])),
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
+            ended(state, S::Expired { at: now })
+        }
+        S::Delivering { .. } | S::Held { .. } | S::Reported { .. } | S::Erased { .. } => {
+            ended(state, S::Expired { at: now })
+        }
+        S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
+    }
 }
 
 /// Expired or failed: allowed until the PACS has everything.

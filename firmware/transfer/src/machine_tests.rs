@@ -6,7 +6,7 @@ use beeldbox_custody::{
 };
 use jiff::Timestamp;
 
-use crate::effect::{Effect, Telling, Verdict};
+use crate::effect::{Effect, NotNow, Telling, Verdict};
 use crate::inbound::{self, InboundEvent};
 use crate::outbound::{self, OutboundEvent};
 
@@ -302,4 +302,15 @@ fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
         assert_eq!(answered, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])));
         assert_eq!(inbound::step(&held(state), InboundEvent::Recalled, at), Ok(Verdict::Stay));
     }
+}
+
+#[test]
+fn what_expires_at_the_portal_before_it_is_told_does_not_stay_delivered() {
+    let delivered = InboundState::Delivered { stored: 2, of: 3, at: now() };
+    let verdict = inbound::step(&delivered, InboundEvent::Expired, now()).unwrap();
+    let expired = InboundState::Expired { at: now() };
+    assert_eq!(verdict, Verdict::Move(expired, vec![Effect::EraseAfterKeeping]));
+    // What was told stays told.
+    let reported = InboundState::Reported { at: now() };
+    assert_eq!(inbound::step(&reported, InboundEvent::Expired, now()), Err(NotNow));
 }

@@ -4,17 +4,18 @@
 //! longer gives the transfer out. Once the other box has it in custody, only people there can undo it, and this says
 //! so. While the portal cannot be reached nothing is given out either, and the recall has to be asked for again.
 
-use beeldbox_custody::{AuditRecord, Changes, OutboundState, State, TransferRow};
+use beeldbox_custody::{AuditRecord, Changes, CustodyError, OutboundState, State, TransferRow};
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, may_move};
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::task::{self, Mover, NewTransfer, TaskStatus, may_move};
 
 use crate::effect::NotNow;
 use crate::outbound::OutboundEvent;
 use crate::portal_client::PortalError;
-use crate::road::{Road, StepError};
+use crate::road::{Road, StepError, after};
 
 /// How often a Task that changes under our hands is looked at again.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 4;
 
 /// Why a transfer is not recalled.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub async fn recall(road: &Road, row: &TransferRow, by: &str) -> Result<(), Reca
     if matches!(state, OutboundState::Fetched { .. } | OutboundState::Delivered { .. }) {
         return Err(RecallError::TooLate);
     }
-    cancel_at_portal(road, row).await?;
+    let is_cancelled_there = cancel_at_portal(road, row).await?;
     let audit = AuditRecord {
         at: road.now(),
         actor: by.to_owned(),
@@ -51,6 +52,14 @@ pub async fn recall(road: &Road, row: &TransferRow, by: &str) -> Result<(), Reca
         detail: Confidential::default(),
     };
     let changes = Changes { audit: vec![audit], ..Changes::default() };
+    if !is_cancelled_there {
+        // Nothing has left, and nothing will if this move is committed before the worker's.
+        return match road.step_outbound(row, OutboundEvent::Recalled, changes).await {
+            Ok(_) => Ok(()),
+            Err(StepError::Custody(CustodyError::Stale)) => Err(RecallError::Portal(PortalError::Conflict)),
+            Err(error) => Err(error.into()),
+        };
+    }
     // The worker may have moved it meanwhile; the portal's refusal stands, so the newest state is what counts.
     let row =
         road.custody.transfer(row.id).await.map_err(StepError::from)?.ok_or(StepError::NotNow(NotNow))?;
@@ -58,25 +67,51 @@ pub async fn recall(road: &Road, row: &TransferRow, by: &str) -> Result<(), Reca
     Ok(())
 }
 
-async fn cancel_at_portal(road: &Road, row: &TransferRow) -> Result<(), RecallError> {
+/// The draft that a worker may be making at this moment. It has to be there to be cancelled: a portal that does not know
+/// a transfer yet can learn of it right after saying so. Nothing if no worker can.
+fn draft_to_cancel(road: &Road, row: &TransferRow) -> Option<Task> {
+    let addressee = row.addressee.clone()?;
+    if matches!(row.state, State::Outbound(OutboundState::Addressed { .. })) {
+        return None;
+    }
+    let now = road.now();
+    let new = NewTransfer {
+        transfer: row.id,
+        sender: road.signer.ura().clone(),
+        addressee_ura: addressee.ura,
+        addressee: addressee.id,
+        urgent: row.urgent,
+        at: now,
+        valid_until: after(now, road.settings.valid_for),
+    };
+    Some(new.draft())
+}
+
+/// Whether it is cancelled there. If not, the portal never had it and no worker is about to tell it.
+async fn cancel_at_portal(road: &Road, row: &TransferRow) -> Result<bool, RecallError> {
     for _ in 0..LOOKS {
         let found = road.portal.task(&row.id).await;
         let task = match found {
             Ok(task) => task,
-            // It never got there.
-            Err(PortalError::NotFound) => return Ok(()),
+            Err(PortalError::NotFound) => match draft_to_cancel(road, row) {
+                None => return Ok(false),
+                Some(draft) => {
+                    road.portal.create_task(&row.id, &draft).await.map_err(RecallError::Portal)?;
+                    continue;
+                }
+            },
             Err(error) => return Err(RecallError::Portal(error)),
         };
         let status = TaskStatus::from_code(&task.status)
             .ok_or(RecallError::Portal(PortalError::NotUnderstood("unknown status")))?;
         if status == TaskStatus::Cancelled {
-            return Ok(());
+            return Ok(true);
         }
         if !may_move(Mover::Sender, status, TaskStatus::Cancelled) {
             return Err(RecallError::TooLate);
         }
         match road.portal.update_task(&row.id, &task::recalled(task)).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(PortalError::Conflict) => {}
             Err(error) => return Err(RecallError::Portal(error)),
         }

@@ -334,7 +334,8 @@ pub(crate) async fn draft_at_portal(
         addressee: addressee.clone(),
         urgent,
         at: row.created_at,
-        valid_until: after(row.created_at, road.settings.valid_for),
+        // From when the letter was frozen, as the letter says too: the study may have waited long for an addressee.
+        valid_until: after(row.changed_at, road.settings.valid_for),
     };
     let draft = draft.draft();
     let created = road.portal.create_task(&row.id, &draft).await;

@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 
-from sealed.letters import open_letter
+from sealed.letters import is_question, open_letter
 from sealed.primitives import RecipientKey, sha256
 from sealed.refusal import Refused
 from sealed.signed import RECEIPT, Anchors, Signer, instant
@@ -36,7 +36,7 @@ def main(folder):
         "v": 1,
         "transfer": letter["transfer"],
         "letter": sha256(sealed),
-        "stage": "in-custody",
+        "stage": "erased" if is_question(letter) else "in-custody",
         "by": reader["ura"],
         "to": letter["sender"]["ura"],
         "stored": len(data_sets),
@@ -48,6 +48,7 @@ def main(folder):
         "instances": [one["instance"] for one in letter["instances"]],
         "patient": letter["patient"]["name"],
         "note": letter["note"],
+        "about": letter["about"],
         "organisation": letter["sender"]["organisation"],
         "receipt": signer.sign(RECEIPT, receipt),
     }

@@ -9,15 +9,16 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use beeldbox_interop::{ADDRESSEE, AT, Hospital, SENDER, Trust, python, said};
+use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::clinical::{Confidential, Patient, StudySummary};
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::letter::{
-    self, Letter, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
+    self, About, Letter, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
 };
 use beeldbox_protocol::envelope::pack::{CHUNK_LEN, FrameSealer, InstanceDescription, PackId, pack_header};
 use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::ident::{Digest, TransferId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A data set that does not repeat itself from chunk to chunk.
 fn data_set(number: usize, length: usize) -> Vec<u8> {
@@ -67,6 +68,7 @@ fn seal_packs(sender: &Hospital, addressee: &Hospital, lengths: &[&[usize]]) -> 
             reply_contact: None,
             instances: Vec::new(),
             packs: Vec::new(),
+            about: None,
         },
         packs: Vec::new(),
         data_sets: Vec::new(),
@@ -123,10 +125,15 @@ struct Post {
 
 impl Post {
     fn send(lengths: &[&[usize]]) -> Self {
+        Post::send_about(lengths, None)
+    }
+
+    fn send_about(lengths: &[&[usize]], about: Option<About>) -> Self {
         let trust = Trust::found();
         let sender = trust.certify("Proefziekenhuis Noord", SENDER, true);
         let addressee = trust.certify("Proefziekenhuis Zuid", ADDRESSEE, false);
-        let sealed = seal_packs(&sender, &addressee, lengths);
+        let mut sealed = seal_packs(&sender, &addressee, lengths);
+        sealed.letter.about = about;
         let recipient = addressee.verified_key(&trust);
         let letter =
             letter::seal(&sealed.letter, &sender.signer(), &[&recipient], &SystemRandom::new()).unwrap();
@@ -203,6 +210,38 @@ fn a_transfer_of_ours_opens_byte_for_byte_in_another_language() {
     };
     let receipt = opened["receipt"].as_str().unwrap();
     Receipt::verify(receipt, &expected, &post.trust.anchors(), AT.parse().unwrap()).unwrap();
+}
+
+#[test]
+fn what_a_letter_is_about_is_read_in_another_language_and_a_question_is_answered() {
+    let earlier = TransferId::from_random([0x33; 16]);
+    let post = Post::send_about(&[], Some(About::AskBack { transfer: earlier }));
+    let output = python("open_transfer.py", post.path());
+    assert!(output.status.success(), "{}", said(&output));
+    let opened: Value =
+        serde_json::from_slice(&std::fs::read(post.path().join("opened.json")).unwrap()).unwrap();
+    let about = json!({"kind": "ask-back", "transfer": earlier.to_string()});
+    assert_eq!(opened["about"], about);
+    assert_eq!(opened["instances"], json!([]));
+    let expected = Expected {
+        transfer: &post.sealed.letter.transfer,
+        letter: Digest::of(&post.letter),
+        addressee: post.addressee.ura(),
+        sender: post.sender.ura(),
+        instances: 0,
+    };
+    let receipt = opened["receipt"].as_str().unwrap();
+    let (receipt, _) =
+        Receipt::verify(receipt, &expected, &post.trust.anchors(), AT.parse().unwrap()).unwrap();
+    assert_eq!(receipt.stage, ReceiptStage::Erased);
+
+    let post = Post::send_about(&[&[5]], Some(About::Addendum { group: earlier, to: earlier }));
+    let output = python("open_transfer.py", post.path());
+    assert!(output.status.success(), "{}", said(&output));
+    let opened: Value =
+        serde_json::from_slice(&std::fs::read(post.path().join("opened.json")).unwrap()).unwrap();
+    let about = json!({"kind": "addendum", "group": earlier.to_string(), "to": earlier.to_string()});
+    assert_eq!(opened["about"], about);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use beeldbox_custody::{InboundState as In, Kind, OutboundKind, OutboundState as Out, State};
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::ident::TransferId;
-use beeldbox_protocol::portal::task::{Mover, TaskStatus, may_move};
+use beeldbox_protocol::portal::task::{Mover, TaskKind, TaskStatus, may_move_as};
+
+use jiff::Timestamp;
 
 use crate::letter::Instance;
 use crate::pacs::STORED;
@@ -27,6 +29,18 @@ pub struct Checks {
     pub refused: BTreeSet<TransferId>,
     /// How often people let a held transfer go on after faults were over.
     pub resumed: BTreeMap<TransferId, u32>,
+    /// Of which transfers somebody undid the choice of an addressee, or tried to.
+    pub undo_asked: BTreeSet<TransferId>,
+    /// Until when the newest choice can be undone, by the clock of its box.
+    pub promised_until: BTreeMap<TransferId, Timestamp>,
+    /// When a letter was frozen last, by the same clock.
+    pub frozen_at: BTreeMap<TransferId, Timestamp>,
+    /// Questions for transfers back, and what they are about.
+    pub asked: BTreeMap<TransferId, TransferId>,
+    /// Which somebody has removed from the addressee's PACS.
+    pub removed: BTreeSet<TransferId>,
+    /// Which may have gone to a PACS.
+    to_pacs: BTreeSet<TransferId>,
     /// Whose patient somebody confirmed.
     pub confirmed: BTreeSet<TransferId>,
     /// Which ever were in custody, whole, at the addressee.
@@ -113,12 +127,57 @@ fn place(state: &State) -> (u32, u32) {
 }
 
 fn check_move(world: &mut World, at: BoxIndex, id: TransferId, before: &State, after: &State) {
-    if place(after) < place(before) {
+    if before.kind() == Kind::Outbound(OutboundKind::Addressed) && place(after) == (1, 0) {
+        check_undone(world, at, id);
+    } else if place(after) < place(before) {
         found(world, format!("box {at}: {} went backwards, from {before:?} to {after:?}", short(id)));
     }
     if before.kind().is_final() && after.kind().as_str() != "erased" {
         found(world, format!("box {at}: {} went on after its end, to {after:?}", short(id)));
     }
+}
+
+/// Undone: somebody wanted it, nothing has left, and nobody is its addressee any more.
+fn check_undone(world: &mut World, at: BoxIndex, id: TransferId) {
+    let addressee = world.hospitals[at].ledger.rows.get(&id).and_then(|row| row.addressee.clone());
+    let wrong = if !world.checks.undo_asked.contains(&id) {
+        "was undone, but nobody asked for it"
+    } else if world.portal.entries().contains_key(&id) {
+        "was undone, but the portal knows of it"
+    } else if addressee.is_some() {
+        "was undone, but still has an addressee"
+    } else {
+        return;
+    };
+    found(world, format!("box {at}: {} {wrong}", short(id)));
+}
+
+/// What is frozen goes to whom somebody chose, and not before it may.
+fn frozen_wrongly(world: &World, at: BoxIndex, id: TransferId) -> Option<&'static str> {
+    let row = world.hospitals[at].ledger.rows.get(&id)?;
+    let chosen = world.checks.decided.get(&id).map(|(_, to)| &world.hospitals[*to].ura);
+    let letter = row.letter.as_ref()?;
+    if Some(&letter.addressee) != chosen || row.addressee.as_ref() != chosen {
+        return Some("is sealed for somebody who was not chosen");
+    }
+    let (promised, frozen) = (world.checks.promised_until.get(&id), world.checks.frozen_at.get(&id));
+    (frozen < promised).then_some("left while it could still be undone")
+}
+
+/// Whether the addressee has proven that it erased what was asked back.
+pub fn is_given_back(world: &World, id: TransferId) -> bool {
+    world.checks.asked.iter().any(|(ask, about)| {
+        let entry = world.portal.on_disk().get(ask);
+        *about == id && entry.is_some_and(|entry| entry.status() == TaskStatus::Completed)
+    })
+}
+
+/// Whether nothing of a transfer is left at its addressee.
+fn is_erased_there(world: &World, id: TransferId) -> bool {
+    let Some((_, to)) = world.checks.decided.get(&id) else { return false };
+    let ledger = &world.hospitals[*to].ledger;
+    let is_gone = ledger.rows.get(&id).is_some_and(|row| ledger.is_gone(row));
+    is_gone && (!world.checks.to_pacs.contains(&id) || world.checks.removed.contains(&id))
 }
 
 fn check_ours(world: &mut World, at: BoxIndex, id: TransferId, state: &Out, before: Option<&State>) {
@@ -128,8 +187,10 @@ fn check_ours(world: &mut World, at: BoxIndex, id: TransferId, state: &Out, befo
         (entry.was_committed && entry.is_whole(), entry.notice().has_expired)
     });
     let is_in_custody = world.checks.in_custody.contains(&id);
+    let is_given_back = is_given_back(world, id);
     let wrong = match state {
-        Out::Collecting | Out::Queued { .. } | Out::Addressed { .. } | Out::Sending { .. } => None,
+        Out::Collecting | Out::Queued { .. } | Out::Addressed { .. } => None,
+        Out::Sending { .. } => frozen_wrongly(world, at, id),
         Out::Held { .. } | Out::Failed { .. } => None,
         Out::Accepted { .. } if !is_whole => Some("is said to be accepted, but the portal has not all of it"),
         Out::Accepted { .. } => None,
@@ -139,6 +200,7 @@ fn check_ours(world: &mut World, at: BoxIndex, id: TransferId, state: &Out, befo
             Some("is said to be delivered, but the PACS has something else")
         }
         Out::Delivered { .. } => None,
+        Out::Recalled { .. } if is_given_back => None,
         Out::Recalled { .. } if !world.checks.recall_asked.contains(&id) => {
             Some("is said to be recalled, but nobody asked for it")
         }
@@ -189,7 +251,11 @@ fn check_theirs(world: &mut World, at: BoxIndex, id: TransferId, state: &In, bef
         In::Reconciled { .. } | In::Delivering { .. } if !world.checks.confirmed.contains(&id) => {
             Some("goes to the PACS, but nobody confirmed the patient")
         }
-        In::Reconciled { .. } | In::Delivering { .. } => None,
+        In::Reconciled { .. } => None,
+        In::Delivering { .. } => {
+            world.checks.to_pacs.insert(id);
+            None
+        }
         In::Delivered { stored, .. } if !all_answered || in_pacs != Some(*stored) => {
             Some("is said to be delivered, but the PACS has something else")
         }
@@ -224,17 +290,21 @@ pub fn portal_changed(world: &mut World) {
     for (id, status, receipts) in changed {
         let before = world.checks.at_portal.insert(id, status);
         world.note(format_args!("portal: {} is {status}", short(id)));
-        if !world.checks.decided.contains_key(&id) {
+        let about = world.checks.asked.get(&id).copied();
+        if about.is_none() && !world.checks.decided.contains_key(&id) {
             found(world, format!("the portal has {}, which nobody decided to send", short(id)));
         }
         let movers = [Mover::Sender, Mover::Addressee, Mover::Portal];
-        if before.is_some_and(|before| !movers.iter().any(|mover| may_move(*mover, before, status))) {
+        let kind = if about.is_some() { TaskKind::AskBack } else { TaskKind::Deliver };
+        let may_move = |before| movers.iter().any(|mover| may_move_as(kind, *mover, before, status));
+        if before.is_some_and(|before| !may_move(before)) {
             found(world, format!("the portal moved {} from {before:?} to {status}", short(id)));
         }
         for stage in receipts {
             let is_true = match stage {
                 ReceiptStage::InCustody => world.checks.in_custody.contains(&id),
                 ReceiptStage::InPacs => world.checks.settled.contains_key(&id),
+                ReceiptStage::Erased => about.is_some_and(|about| is_erased_there(world, about)),
             };
             if !is_true {
                 found(world, format!("receipt {stage:?} of {} is not true", short(id)));

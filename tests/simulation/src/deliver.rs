@@ -154,6 +154,7 @@ async fn finish(road: &Road, row: &Row, instances: &[Instance]) -> Result<(), De
     let of = u32::try_from(instances.len()).map_err(|_| DeliverError::Incomplete)?;
     let stored = of - u32::try_from(refused.len()).map_err(|_| DeliverError::Incomplete)?;
     let receipt = receipt(road, row, ReceiptStage::InPacs, stored, of, refused)?;
-    road.step_inbound(row, InboundEvent::AllSettled { stored, of }, Changes::default(), receipt).await?;
+    let changes = Changes { receipt: Some(2), ..Changes::default() };
+    road.step_inbound(row, InboundEvent::AllSettled { stored, of }, changes, receipt).await?;
     Ok(())
 }

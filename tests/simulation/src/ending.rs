@@ -1,12 +1,13 @@
 //! The picture at the end: after faults are over and people have acted, everything has ended or waits for a person, and
 //! both ends and the PACS agree.
 
-use beeldbox_custody::{InboundState as In, OutboundKind, OutboundState as Out, State};
+use beeldbox_custody::{AskState, InboundState as In, OutboundKind, OutboundState as Out, State};
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::task::TaskStatus;
 
 use crate::checks::short;
 use crate::deliver::COMMIT_EVERY;
+use crate::ledger::Ask;
 use crate::world::{BoxIndex, World};
 
 /// Whether nothing is left to do but erasing.
@@ -15,7 +16,16 @@ pub fn is_over(world: &World) -> bool {
         hospital.is_up
             && hospital.ledger.outbox.is_empty()
             && hospital.ledger.rows.values().all(|row| rest(world, at, row.id).is_none())
+            && hospital.ledger.asks.values().all(|ask| is_answered(ask))
     })
+}
+
+/// Whether nobody waits for an answer any more. People answer, and the portal lets a question expire.
+fn is_answered(ask: &Ask) -> bool {
+    match ask.state {
+        AskState::Granted | AskState::Refused => true,
+        AskState::Asking | AskState::Asked | AskState::Open => false,
+    }
 }
 
 /// Why a transfer may not stay as it is.
@@ -28,8 +38,6 @@ fn rest(world: &World, at: BoxIndex, id: TransferId) -> Option<String> {
     // Known gap 3 in FAULTS.md: a letter that is too old there is not told here; the portal's expiry tells it.
     let is_waiting_for_them =
         other.is_some_and(|row| matches!(row.state, State::Inbound(In::Held { .. } | In::Expired { .. })));
-    let is_cancelled =
-        world.portal.entries().get(&id).is_some_and(|entry| entry.status() == TaskStatus::Cancelled);
     let may_stay = match &row.state {
         State::Outbound(state) => match state {
             Out::Held { .. } => true,
@@ -44,13 +52,12 @@ fn rest(world: &World, at: BoxIndex, id: TransferId) -> Option<String> {
         },
         State::Inbound(state) => match state {
             In::Held { .. } => true,
-            // Known gap 1 in FAULTS.md: taken back after it was delivered; nobody can be told any more.
-            In::Delivered { .. } => is_cancelled,
             In::Announced
             | In::Fetching { .. }
             | In::Opened { .. }
             | In::Reconciled { .. }
-            | In::Delivering { .. } => false,
+            | In::Delivering { .. }
+            | In::Delivered { .. } => false,
             In::Reported { .. }
             | In::Erased { .. }
             | In::Recalled { .. }
@@ -85,6 +92,10 @@ pub fn check(world: &mut World) {
                 message.telling,
                 short(message.transfer)
             ));
+        }
+        for ask in hospital.ledger.asks.values().filter(|ask| !is_answered(ask)) {
+            let (question, about) = (short(ask.id), short(ask.about));
+            wrong.push(format!("box {at}: question {question} about {about} is still {:?}", ask.state));
         }
         wrong.extend(hospital.ledger.rows.keys().filter_map(|id| rest(world, at, *id)));
         let crashes = u64::from(hospital.life);

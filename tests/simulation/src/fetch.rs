@@ -140,7 +140,8 @@ async fn progress(road: &Road, row: &mut Row, done: usize) -> Result<(), FetchEr
 async fn authenticate(road: &Road, row: &Row, count: usize) -> Result<(), FetchError> {
     let count = u32::try_from(count).map_err(|_| FetchError::Incomplete)?;
     let receipt = receipt(road, row, ReceiptStage::InCustody, count, count, Vec::new())?;
-    road.step_inbound(row, InboundEvent::AllAuthenticated, Changes::default(), receipt).await?;
+    let changes = Changes { receipt: Some(1), ..Changes::default() };
+    road.step_inbound(row, InboundEvent::AllAuthenticated, changes, receipt).await?;
     Ok(())
 }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beeldbox_custody::{InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed};
+use beeldbox_custody::{
+    AskState, InboundState, Kind, OutboundKind, OutboundState, State, WaitReason, allowed,
+};
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_transfer::effect::Telling;
 use jiff::Timestamp;
@@ -69,6 +71,32 @@ pub struct Row {
     pub created_at: Timestamp,
     /// What the PACS answered.
     pub delivery: BTreeMap<Instance, u16>,
+    /// Receipts of which there is proof: 1 and 2.
+    pub receipts: BTreeSet<u8>,
+}
+
+/// A question for a transfer back, ours or theirs.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Its Task; the transfer's own name if the transfer was cancelled while it was being delivered.
+    pub id: TransferId,
+    /// About which transfer.
+    pub about: TransferId,
+    /// Where it stands.
+    pub state: AskState,
+    /// The letter that carries it.
+    pub letter: Option<SealedLetter>,
+    /// When it was made or came.
+    pub created_at: Timestamp,
+}
+
+/// A change of a question, part of a commit.
+#[derive(Debug, Clone)]
+pub enum AskChange {
+    /// It is new. One that is known changes nothing.
+    New(Ask),
+    /// It moves: which, from where, to where.
+    Move(TransferId, AskState, AskState),
 }
 
 /// What the portal has to be told.
@@ -97,6 +125,12 @@ pub struct Changes {
     pub addressee: Option<Ura>,
     /// Who sent it.
     pub sender: Option<Ura>,
+    /// Forget the addressee: the choice was undone.
+    pub unaddress: bool,
+    /// A receipt of this stage that is proven, or signed here.
+    pub receipt: Option<u8>,
+    /// A question about the transfer that this move makes or answers.
+    pub ask: Option<AskChange>,
     /// What the portal has to be told because of it.
     pub outbox: Vec<Message>,
 }
@@ -110,12 +144,16 @@ pub struct Ledger {
     pub outbox: BTreeMap<u64, Message>,
     /// Studies.
     pub collections: BTreeMap<CollectionId, Collection>,
+    /// Questions for transfers back.
+    pub asks: BTreeMap<TransferId, Ask>,
     /// Up to where the news was written down.
     pub mark: Option<Timestamp>,
     /// How often a move came too late.
     pub stale: u64,
     /// The mutant: moves are taken from any state.
     pub takes_stale_moves: bool,
+    /// The mutant: one choice of an addressee is taken for another.
+    pub mixes_choices: bool,
     /// The last number given.
     pub next: u64,
 }
@@ -154,6 +192,7 @@ impl Ledger {
             letter: None,
             created_at: now,
             delivery: BTreeMap::new(),
+            receipts: BTreeSet::new(),
         };
         self.rows.entry(id).or_insert(row);
     }
@@ -219,17 +258,57 @@ impl Ledger {
             self.stale += 1;
             return Err(LedgerError::Stale);
         }
+        // A choice that was undone and made again is another one.
+        let is_choice = from.kind() == Kind::Outbound(OutboundKind::Addressed);
+        if is_choice && row.state != *from && !self.mixes_choices {
+            self.stale += 1;
+            return Err(LedgerError::Stale);
+        }
+        if let Some(change) = changes.ask {
+            self.change_ask(change)?;
+        }
+        let row = self.rows.get_mut(&id).ok_or(LedgerError::Stale)?;
         row.state = to.clone();
         row.due_at = changes.due_at;
         row.attempts = 0;
         row.waiting = None;
         row.letter = changes.letter.or(row.letter.take());
-        row.addressee = changes.addressee.or(row.addressee.take());
+        row.addressee = changes.addressee.or(row.addressee.take()).filter(|_| !changes.unaddress);
+        row.receipts.extend(changes.receipt);
         row.sender = changes.sender.or(row.sender.take());
         for message in changes.outbox {
             self.tell(message);
         }
         Ok(())
+    }
+
+    /// Changes a question, alone or as part of a move.
+    pub fn change_ask(&mut self, change: AskChange) -> Result<(), LedgerError> {
+        match change {
+            AskChange::New(ask) => {
+                self.asks.entry(ask.id).or_insert(ask);
+            }
+            AskChange::Move(id, from, to) => {
+                let ask = self.asks.get_mut(&id).filter(|ask| ask.state == from && from.may_become(to));
+                let Some(ask) = ask else {
+                    self.stale += 1;
+                    return Err(LedgerError::Stale);
+                };
+                ask.state = to;
+            }
+        }
+        Ok(())
+    }
+
+    /// The questions about a transfer.
+    pub fn asks_about(&self, transfer: TransferId) -> Vec<Ask> {
+        self.asks.values().filter(|ask| ask.about == transfer).cloned().collect()
+    }
+
+    /// Whether nothing of a transfer is left.
+    pub fn is_gone(&self, row: &Row) -> bool {
+        let study = row.collection.and_then(|collection| self.collections.get(&collection));
+        row.state.kind().is_final() && study.is_none_or(|study| study.is_erased)
     }
 
     /// Puts a message into the outbox.

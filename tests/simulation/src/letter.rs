@@ -25,6 +25,10 @@ pub struct Letter {
     pub transfer: TransferId,
     /// Who wrote it.
     pub sender: Ura,
+    /// Who may open it.
+    pub addressee: Ura,
+    /// The earlier transfer that the sender asks back with it.
+    pub asks_back: Option<TransferId>,
     /// Until when it may be opened.
     pub valid_until: Timestamp,
     /// What it lists.

@@ -3,6 +3,7 @@
 //! One thread, virtual time, one source of randomness: a seed is one story, and a story that ends badly can be told again,
 //! word for word. `FAULTS.md` says what may go wrong, what must hold all the same, and what of this is model, not product.
 
+mod ask_back;
 // What must hold.
 pub mod checks;
 mod deliver;
@@ -155,7 +156,8 @@ fn hospital(at: usize, mutant: Option<Mutant>, random: &mut Random) -> Hospital 
         pacs.dislikes.insert(letter::Instance { study, number: 0 });
     }
     let takes_stale_moves = mutant == Some(Mutant::LedgerTakesStaleMoves);
-    let ledger = Ledger { takes_stale_moves, ..Ledger::default() };
+    let mixes_choices = mutant == Some(Mutant::ChoicesMixedUp);
+    let ledger = Ledger { takes_stale_moves, mixes_choices, ..Ledger::default() };
     Hospital {
         ura: format!("9000038{at}").parse().expect("a URA"),
         ledger,

@@ -29,11 +29,19 @@ pub enum Mutant {
     RecalledBeforePortal,
     /// A box that restarts takes up nothing that was waiting for its time.
     DueForgottenInCrash,
+    /// A box sends at once what it says can still be undone.
+    LeavesWithinUndoWindow,
+    /// The ledger takes one choice of an addressee for another.
+    ChoicesMixedUp,
+    /// A box says *erased* to a question before the keys are gone.
+    ErasedToldTooSoon,
+    /// A box answers by itself for what is in the PACS.
+    AskedBackFromPacs,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::PortalAnswersBeforeCommit,
         Mutant::PortalLetsAnybodyMove,
         Mutant::PortalForgetsAPart,
@@ -47,5 +55,9 @@ impl Mutant {
         Mutant::LedgerTakesStaleMoves,
         Mutant::RecalledBeforePortal,
         Mutant::DueForgottenInCrash,
+        Mutant::LeavesWithinUndoWindow,
+        Mutant::ChoicesMixedUp,
+        Mutant::ErasedToldTooSoon,
+        Mutant::AskedBackFromPacs,
     ];
 }

@@ -7,15 +7,17 @@ use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::envelope::receipt::Receipt;
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::fhir::Task;
-use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
+use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, TransferNotice};
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::news::end_told;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::worker::backoff;
 
+use crate::ask_back;
 use crate::ledger::{Changes, LedgerError, Row};
 use crate::mutant::Mutant;
 use crate::portal::{Answer, Request};
+use crate::report::Untold;
 use crate::road::{Road, StepError};
 
 /// As in `transfer::news`.
@@ -72,8 +74,17 @@ async fn handle(road: &Road, task: &Task) -> bool {
     let Ok(notice) = TransferNotice::read(task) else { return true };
     let our_ura = road.ura();
     for _ in 0..LOOKS {
-        let result = if notice.sender == our_ura {
+        let is_question = notice.kind == TaskKind::AskBack;
+        let result = if notice.sender == our_ura && is_question {
+            ask_back::about_ours(road, &notice).await
+        } else if notice.sender == our_ura {
             about_ours(road, &notice).await
+        } else if notice.addressee == our_ura && is_question {
+            match ask_back::about_theirs(road, &notice).await {
+                Ok(()) => Ok(()),
+                Err(Untold::Step(error)) => Err(error),
+                Err(Untold::Line(_) | Untold::Message) => return false,
+            }
         } else if notice.addressee == our_ura {
             about_theirs(road, &notice).await
         } else {
@@ -125,8 +136,12 @@ async fn apply_receipt(road: &Road, row: &Row, stage: ReceiptStage, jws: &str) -
         }
         ReceiptStage::InCustody => OutboundEvent::ReceiptInCustody,
         ReceiptStage::InPacs => OutboundEvent::ReceiptInPacs { stored: receipt.stored, of: receipt.of },
+        // Of a question only: a transfer's Task has none.
+        ReceiptStage::Erased => return Err(StepError::NotNow),
     };
-    Ok(road.step_outbound(row, event, Changes::default()).await?.is_some())
+    let number = if stage == ReceiptStage::InCustody { 1 } else { 2 };
+    let changes = Changes { receipt: Some(number), ..Changes::default() };
+    Ok(road.step_outbound(row, event, changes).await?.is_some())
 }
 
 async fn about_theirs(road: &Road, notice: &TransferNotice) -> Result<(), StepError> {
@@ -140,6 +155,9 @@ async fn about_theirs(road: &Road, notice: &TransferNotice) -> Result<(), StepEr
     if !matches!(row.state, State::Inbound(_)) || notice.status != TaskStatus::Cancelled {
         return Ok(());
     }
-    let event = if notice.has_expired { InboundEvent::Expired } else { InboundEvent::Recalled };
-    road.step_inbound(&row, event, Changes::default(), Vec::new()).await.map(drop)
+    if notice.has_expired {
+        let expired = InboundEvent::Expired;
+        return road.step_inbound(&row, expired, Changes::default(), Vec::new()).await.map(drop);
+    }
+    ask_back::cancelled_too_late(road, &row).await
 }

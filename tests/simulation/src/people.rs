@@ -3,24 +3,29 @@
 
 use std::time::Duration;
 
-use beeldbox_custody::{HoldReason, InboundState, OutboundState, State};
+use beeldbox_custody::{AskState, HoldReason, InboundState, OutboundState, State};
 use beeldbox_protocol::admin::DeclineCode;
 use beeldbox_protocol::ident::TransferId;
-use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, may_move};
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::task::{self, Mover, NewTransfer, TaskStatus, may_move};
 use beeldbox_transfer::codes::decline_reason;
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::portal_client::PortalError;
+use beeldbox_transfer::road::after;
+use jiff::Timestamp;
 
-use crate::ledger::{Changes, Row};
+use crate::ask_back;
+use crate::ledger::{Changes, LedgerError, Row};
 use crate::line::LineError;
 use crate::mutant::Mutant;
 use crate::news::catch_up;
+use crate::portal::Request;
 use crate::road::{Road, StepError};
 use crate::tally::Sometimes;
 
 /// As in `transfer::recall`.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 4;
 
 /// Everything that people do at one hospital.
 pub async fn run(road: Road) {
@@ -74,17 +79,25 @@ async fn act_on_ours(road: &Road, row: &Row, state: &OutboundState) -> Result<()
             };
             road.step_outbound(row, event, Changes::default()).await.map(drop)
         }
-        OutboundState::Queued { .. } if chance(road, 600) => address(road, row).await,
+        OutboundState::Queued { .. } if chance(road, 600) => address(road, row, None).await,
         OutboundState::Held { back_to, .. } if matches!(**back_to, OutboundState::Queued { .. }) => {
+            let OutboundState::Held { reason, since, .. } = state else { return Ok(()) };
+            let doubt = (reason.clone(), *since);
             road.step_outbound(row, OutboundEvent::Resumed, Changes::default()).await?;
             let Some(row) = road.row(row.id).await else { return Ok(()) };
-            address(road, &row).await
+            address(road, &row, Some(doubt)).await
         }
         OutboundState::Held { .. } if tries_again(road, row.id) => {
             road.step_outbound(row, OutboundEvent::Resumed, Changes::default()).await?;
             road.sim.with(|world| world.tally.count(Sometimes::Resumed));
             catch_up(road, row.id).await;
             Ok(())
+        }
+        OutboundState::Addressed { .. } if chance(road, 250) => undo(road, row).await,
+        OutboundState::Fetched { .. } | OutboundState::Delivered { .. } | OutboundState::Erased { .. }
+            if wants_it_back(road, row) =>
+        {
+            ask_back::ask(road, row).await
         }
         OutboundState::Addressed { .. }
         | OutboundState::Sending { .. }
@@ -105,6 +118,13 @@ async fn act_on_ours(road: &Road, row: &Row, state: &OutboundState) -> Result<()
 }
 
 async fn act_on_theirs(road: &Road, row: &Row, state: &InboundState) -> Result<(), StepError> {
+    if is_asked_back(road, row).await {
+        // Nothing else is offered until somebody has answered.
+        return match chance(road, 500) {
+            true => ask_back::answer(road, row, chance(road, 500)).await,
+            false => Ok(()),
+        };
+    }
     match state {
         InboundState::Opened { .. } if chance(road, 850) => {
             road.sim.with(|world| world.checks.confirmed.insert(row.id));
@@ -138,7 +158,46 @@ async fn act_on_theirs(road: &Road, row: &Row, state: &InboundState) -> Result<(
     }
 }
 
-async fn address(road: &Road, row: &Row) -> Result<(), StepError> {
+async fn is_asked_back(road: &Road, row: &Row) -> bool {
+    let id = row.id;
+    road.look(move |ledger| ledger.asks_about(id).iter().any(|ask| ask.state == AskState::Open)).await
+}
+
+/// How long a choice can be undone, in seconds at most; some sites do without.
+const UNDO_SECS: u64 = 120;
+
+/// Whether somebody finds out too late that a transfer was wrong.
+fn wants_it_back(road: &Road, row: &Row) -> bool {
+    let is_regretted = road.sim.with(|world| world.checks.regretted.contains(&row.id));
+    !is_healed(road) && chance(road, if is_regretted { 300 } else { 5 })
+}
+
+/// As `transfer::address::undo`.
+async fn undo(road: &Road, row: &Row) -> Result<(), StepError> {
+    // They look, think, and click; meanwhile it may have gone.
+    let thinks = road.sim.with(|world| world.millis(100, 20_000));
+    road.sim.sleep(thinks).await;
+    let row = &road.row(row.id).await.ok_or(StepError::NotNow)?;
+    road.sim.with(|world| world.checks.undo_asked.insert(row.id));
+    let changes = Changes { unaddress: true, ..Changes::default() };
+    let undone = road.step_outbound(row, OutboundEvent::Undone, changes).await;
+    road.sim.with(|world| match &undone {
+        Ok(Some(_)) => world.tally.count(Sometimes::Undone),
+        Ok(None) | Err(_) => world.tally.count(Sometimes::UndoTooLate),
+    });
+    undone.map(drop)
+}
+
+async fn address(road: &Road, row: &Row, doubt: Option<(HoldReason, Timestamp)>) -> Result<(), StepError> {
+    let now = road.now();
+    let mut leaves_at = road.sim.with(|world| {
+        let window = if world.random.in_thousand(300) { 0 } else { world.random.between(1, UNDO_SECS) };
+        after(now, Duration::from_secs(window))
+    });
+    road.sim.with(|world| world.checks.promised_until.insert(row.id, leaves_at));
+    if road.breaks(Mutant::LeavesWithinUndoWindow) {
+        leaves_at = now;
+    }
     let addressee = road.sim.with(|world| {
         let others = world.hospitals.len() - 1;
         let other = (road.at + 1 + world.random.index(others)) % world.hospitals.len();
@@ -149,7 +208,8 @@ async fn address(road: &Road, row: &Row) -> Result<(), StepError> {
         world.hospitals[other].ura.clone()
     });
     let changes = Changes { addressee: Some(addressee), ..Changes::default() };
-    road.step_outbound(row, OutboundEvent::Addressed, changes).await.map(drop)
+    let event = OutboundEvent::Addressed { leaves_at, doubt };
+    road.step_outbound(row, event, changes).await.map(drop)
 }
 
 /// Now and then the same images go to somebody else too.
@@ -208,31 +268,60 @@ async fn recall(road: &Road, row: &Row) -> Result<(), NotRecalled> {
     if matches!(state, OutboundState::Fetched { .. } | OutboundState::Delivered { .. }) {
         return Err(NotRecalled::TooLate);
     }
-    if !road.breaks(Mutant::RecalledBeforePortal) {
-        cancel_at_portal(road, row).await?;
+    let is_cancelled_there = road.breaks(Mutant::RecalledBeforePortal) || cancel_at_portal(road, row).await?;
+    if !is_cancelled_there {
+        return match road.step_outbound(row, OutboundEvent::Recalled, Changes::default()).await {
+            Ok(_) => Ok(()),
+            Err(StepError::Ledger(LedgerError::Stale)) => Err(NotRecalled::Line),
+            Err(error) => Err(NotRecalled::Step(error)),
+        };
     }
     let row = road.row(row.id).await.ok_or(NotRecalled::Step(StepError::NotNow))?;
     let step = road.step_outbound(&row, OutboundEvent::Recalled, Changes::default()).await;
     step.map(drop).map_err(NotRecalled::Step)
 }
 
-async fn cancel_at_portal(road: &Road, row: &Row) -> Result<(), NotRecalled> {
+/// As there: the draft that a worker may be making at this moment.
+fn draft_to_cancel(road: &Road, row: &Row) -> Option<Task> {
+    let addressee_ura = row.addressee.clone()?;
+    if matches!(row.state, State::Outbound(OutboundState::Addressed { .. })) {
+        return None;
+    }
+    let now = road.now();
+    let new = NewTransfer {
+        transfer: row.id,
+        sender: road.ura(),
+        addressee_ura,
+        addressee: "radiologie".parse().expect("an id"),
+        urgent: false,
+        at: now,
+        valid_until: after(now, road.sim.with(|world| world.valid_for)),
+    };
+    Some(new.draft())
+}
+
+async fn cancel_at_portal(road: &Road, row: &Row) -> Result<bool, NotRecalled> {
     for _ in 0..LOOKS {
         let task = match road.task(row.id).await {
             Ok(task) => task,
-            Err(LineError::Portal(PortalError::NotFound)) => return Ok(()),
+            Err(LineError::Portal(PortalError::NotFound)) => {
+                let Some(draft) = draft_to_cancel(road, row) else { return Ok(false) };
+                let created = road.ask(Request::Create(Box::new(draft))).await;
+                created.map_err(|_| NotRecalled::Line)?;
+                continue;
+            }
             Err(_) => return Err(NotRecalled::Line),
         };
         let status = TaskStatus::from_code(&task.status).ok_or(NotRecalled::Line)?;
         if status == TaskStatus::Cancelled {
-            return Ok(());
+            return Ok(true);
         }
         if !may_move(Mover::Sender, status, TaskStatus::Cancelled) {
             return Err(NotRecalled::TooLate);
         }
         road.sim.with(|world| note_fetch_under_way(world, row.id));
         match road.update(row.id, task::recalled(task)).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(LineError::Portal(PortalError::Conflict)) => {}
             Err(_) => return Err(NotRecalled::Line),
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{CodeableConcept, Meta, Task};
-use beeldbox_protocol::portal::task::{Mover, TRANSFER_SYSTEM, TaskStatus, TransferNotice, may_move};
+use beeldbox_protocol::portal::task::{Mover, TRANSFER_SYSTEM, TaskStatus, TransferNotice, may_move_as};
 use beeldbox_transfer::portal_client::PortalError;
 use jiff::Timestamp;
 
@@ -309,8 +309,10 @@ impl Portal {
         let Some(to) = TaskStatus::from_code(&task.status) else {
             return (Err(PortalError::RefusedUs(422)), false);
         };
-        let is_sender = entry.sender == *client && may_move(Mover::Sender, from, to);
-        let is_addressee = entry.addressee == *client && may_move(Mover::Addressee, from, to);
+        let kind = entry.notice().kind;
+        let may_move = |mover| may_move_as(kind, mover, from, to);
+        let is_sender = entry.sender == *client && may_move(Mover::Sender);
+        let is_addressee = entry.addressee == *client && may_move(Mover::Addressee);
         let breaks = mutant == Some(Mutant::PortalLetsAnybodyMove);
         if !breaks
             && (task.meta.version_id != Some(entry.version.to_string()) || !(is_sender || is_addressee))
@@ -334,7 +336,8 @@ impl Portal {
     /// Lets go of what nobody collected in time. Says of how many.
     pub fn sweep(&mut self, now: Timestamp) -> usize {
         let late = |entry: &Entry| {
-            let may_expire = may_move(Mover::Portal, entry.status(), TaskStatus::Cancelled);
+            let kind = entry.notice().kind;
+            let may_expire = may_move_as(kind, Mover::Portal, entry.status(), TaskStatus::Cancelled);
             may_expire && entry.valid_until <= now
         };
         let ids: Vec<TransferId> =

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::task::TransferNotice;
 use beeldbox_transfer::effect::Telling;
 use beeldbox_transfer::inbound::InboundEvent;
@@ -11,6 +12,7 @@ use beeldbox_transfer::report::{Plan, TellError, plan};
 use beeldbox_transfer::road::after;
 use beeldbox_transfer::worker::backoff;
 
+use crate::ask_back;
 use crate::ledger::{Changes, LedgerError, Message};
 use crate::line::LineError;
 use crate::road::{Road, StepError};
@@ -71,10 +73,26 @@ async fn handle(road: &Road, number: u64, message: Message) {
     .await;
 }
 
-enum Untold {
+/// Why the portal was not told.
+pub enum Untold {
+    /// The portal, or the way there.
     Line(LineError),
+    /// What follows could not be committed.
     Step(StepError),
+    /// Nobody could make sense of it.
     Message,
+}
+
+impl From<StepError> for Untold {
+    fn from(error: StepError) -> Self {
+        Untold::Step(error)
+    }
+}
+
+impl From<LedgerError> for Untold {
+    fn from(error: LedgerError) -> Self {
+        Untold::Step(StepError::Ledger(error))
+    }
 }
 
 impl From<LineError> for Untold {
@@ -84,6 +102,11 @@ impl From<LineError> for Untold {
 }
 
 async fn tell(road: &Road, message: &Message) -> Result<(), Untold> {
+    match message.telling {
+        Telling::AskBack => return ask_back::tell_question(road, ask_in(message)?).await,
+        Telling::AnswerAsk => return ask_back::tell_answer(road, ask_in(message)?).await,
+        Telling::ReceiptInCustody | Telling::ReceiptInPacs | Telling::Decline => {}
+    }
     let task = match road.task(message.transfer).await {
         Ok(task) => task,
         Err(LineError::Portal(PortalError::NotFound)) => return Ok(too_late(road)),
@@ -109,8 +132,14 @@ async fn tell(road: &Road, message: &Message) -> Result<(), Untold> {
             }
             Ok(())
         }
-        Telling::ReceiptInCustody | Telling::Decline => Ok(()),
+        Telling::ReceiptInCustody | Telling::Decline | Telling::AskBack | Telling::AnswerAsk => Ok(()),
     }
+}
+
+/// The question that a message is about.
+fn ask_in(message: &Message) -> Result<TransferId, Untold> {
+    let text = std::str::from_utf8(&message.payload).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(Untold::Message)
 }
 
 fn too_late(road: &Road) {

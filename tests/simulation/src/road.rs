@@ -202,6 +202,7 @@ impl Road {
                 Effect::LookAgain => {
                     self.sim.with(|world| world.tally.count(Sometimes::ReceiptBeforeAnswer));
                 }
+                Effect::EraseNow => changes.due_at = Some(now),
                 Effect::EraseAfterKeeping => changes.due_at = Some(after(now, keep_for)),
                 Effect::Tell(telling) => changes.outbox.push(Message {
                     telling: *telling,

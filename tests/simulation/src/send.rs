@@ -91,10 +91,16 @@ async fn study(road: &Road, row: &Row) -> Result<Collection, SendError> {
 /// Addressed → Sending.
 async fn freeze(road: &Road, row: &Row) -> Result<(), SendError> {
     let study = study(road, row).await?;
+    // Cutting parts and sealing takes its time; what was decided meanwhile counts.
+    let takes = road.sim.with(|world| world.millis(1, if world.is_healed { 100 } else { 60_000 }));
+    road.sim.sleep(takes).await;
+    let addressee = row.addressee.clone().ok_or(SendError::Incomplete)?;
     let (valid_for, sealing) = road.sim.with(|world| (world.valid_for, world.random.draw()));
     let letter = Rc::new(Letter {
         transfer: row.id,
         sender: road.ura(),
+        addressee,
+        asks_back: None,
         valid_until: after(road.now(), valid_for),
         parts: study.parts.keys().copied().collect(),
         instances: study.instances,
@@ -102,6 +108,8 @@ async fn freeze(road: &Road, row: &Row) -> Result<(), SendError> {
     });
     let parts_total = u32::try_from(letter.parts.len()).map_err(|_| SendError::Incomplete)?;
     let changes = Changes { letter: Some(letter), ..Changes::default() };
+    let (id, now) = (row.id, road.now());
+    road.sim.with(|world| world.checks.frozen_at.insert(id, now));
     road.step_outbound(row, OutboundEvent::LetterFrozen { parts_total }, changes).await?;
     Ok(())
 }
@@ -121,7 +129,6 @@ async fn upload(road: &Road, row: &Row) -> Result<(), SendError> {
 
 async fn draft_at_portal(road: &Road, row: &Row) -> Result<Task, SendError> {
     let addressee_ura = row.addressee.clone().ok_or(SendError::Incomplete)?;
-    let valid_for = road.sim.with(|world| world.valid_for);
     let draft = NewTransfer {
         transfer: row.id,
         sender: road.ura(),
@@ -129,7 +136,7 @@ async fn draft_at_portal(road: &Road, row: &Row) -> Result<Task, SendError> {
         addressee_ura,
         urgent: false,
         at: row.created_at,
-        valid_until: after(row.created_at, valid_for),
+        valid_until: row.letter.as_ref().ok_or(SendError::Incomplete)?.valid_until,
     };
     let draft = draft.draft();
     let created = road.ask(Request::Create(Box::new(draft.clone()))).await;

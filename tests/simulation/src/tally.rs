@@ -73,11 +73,29 @@ pub enum Sometimes {
     ErasingResumed,
     /// A receipt overtook the answer to the commit.
     ReceiptBeforeAnswer,
+    /// A person undid the choice of an addressee.
+    Undone,
+    /// A person came too late to undo the choice.
+    UndoTooLate,
+    /// A person asked for a transfer back.
+    AskedBack,
+    /// A question for a transfer back ran out of time before the portal had it.
+    AskNotTold,
+    /// What was asked back was not in the PACS, and went by itself.
+    GivenBackAtOnce,
+    /// What was asked back was in the PACS, and waits for a person.
+    AskWaits,
+    /// The sender has proof that what it asked back is erased.
+    AskGranted,
+    /// The sender knows that what it asked back is kept.
+    AskRefused,
+    /// A transfer was taken back at the portal while the other side delivered it.
+    CancelledTooLate,
 }
 
 impl Sometimes {
     /// All of them.
-    pub const ALL: [Sometimes; 33] = {
+    pub const ALL: [Sometimes; 42] = {
         use Sometimes as S;
         [
             S::Crash,
@@ -113,6 +131,15 @@ impl Sometimes {
             S::StillNeeded,
             S::ErasingResumed,
             S::ReceiptBeforeAnswer,
+            S::Undone,
+            S::UndoTooLate,
+            S::AskedBack,
+            S::AskNotTold,
+            S::GivenBackAtOnce,
+            S::AskWaits,
+            S::AskGranted,
+            S::AskRefused,
+            S::CancelledTooLate,
         ]
     };
 }

@@ -178,6 +178,32 @@ async fn undoing_forgets_whom_and_what_for_and_the_study_waits_again() {
 }
 
 #[tokio::test]
+async fn what_was_sealed_for_an_undone_choice_does_not_go_out_for_the_next() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let queued = OutboundState::Queued { closed_at: at(5) };
+    let addressed = |seconds| OutboundState::Addressed {
+        at: at(seconds),
+        leaves_at: at(seconds),
+        undo_to: Some(Box::new(queued.clone())),
+    };
+    let advance = |from: OutboundState, to: OutboundState, letter: Option<&[u8]>| {
+        let changes = Changes { letter: letter.map(<[u8]>::to_vec), ..Changes::default() };
+        custody.advance(study.transfer, from, to, changes, at(20))
+    };
+    advance(queued.clone(), addressed(6), None).await.unwrap();
+    advance(addressed(6), queued.clone(), None).await.unwrap();
+    advance(queued.clone(), addressed(8), None).await.unwrap();
+    let sending = OutboundState::Sending { parts_done: 0, parts_total: 1 };
+    let late = advance(addressed(6), sending.clone(), Some(b"for the first")).await;
+    assert!(matches!(late, Err(CustodyError::Stale)), "{late:?}");
+    advance(addressed(8), sending, Some(b"for the second")).await.unwrap();
+    assert_eq!(custody.letter(study.transfer).await.unwrap().unwrap(), b"for the second");
+}
+
+#[tokio::test]
 async fn waiting_counts_attempts_and_remembers_since_when() {
     let (_dir, custody) = empty_ward();
     receive(&custody, 1, 1);

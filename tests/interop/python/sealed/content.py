@@ -154,6 +154,26 @@ PACK = members(
         "parts": listed(members({"sha256": digest, "len": integer})),
     }
 )
+
+
+def one_of(kinds):
+    """An object whose `kind` says which of these it is; another kind is refused."""
+
+    def read(value):
+        if not isinstance(value, dict):
+            raise ValueError("no object")
+        kind = text(value["kind"])
+        return {"kind": kind, **kinds[kind](value)}
+
+    return read
+
+
+ABOUT = one_of(
+    {
+        "ask-back": members({"transfer": transfer_id}),
+        "addendum": members({"group": transfer_id, "to": transfer_id}),
+    }
+)
 LETTER = members(
     {
         "v": integer_of(8),
@@ -167,7 +187,7 @@ LETTER = members(
         "instances": listed(INSTANCE),
         "packs": listed(PACK),
     },
-    {"urgent": boolean, "note": optional(text), "reply_contact": optional(text)},
+    {"urgent": boolean, "note": optional(text), "reply_contact": optional(text), "about": optional(ABOUT)},
 )
 STATEMENT = members(
     {
@@ -185,7 +205,7 @@ RECEIPT = members(
         "v": integer_of(8),
         "transfer": transfer_id,
         "letter": digest,
-        "stage": form("in-custody|in-pacs"),
+        "stage": form("in-custody|in-pacs|erased"),
         "by": ura,
         "to": ura,
         "stored": integer_of(32),

@@ -109,8 +109,15 @@ def check_lists(letter):
         if instance["sealed"] < instance["size"]:
             raise Refused("inconsistent", "more plaintext than ciphertext")
         frames.add((instance["pack"], instance["frame"]))
-    if len(frames) != len(letter["instances"]) or not frames:
+    if len(frames) != len(letter["instances"]):
         raise Refused("inconsistent", "frames")
+    if is_question(letter) == bool(frames) or is_question(letter) == bool(packs):
+        raise Refused("inconsistent", "images in a question, or none in a delivery")
+
+
+def is_question(letter):
+    """Whether the sender asks for an earlier transfer back."""
+    return letter["about"] is not None and letter["about"]["kind"] == "ask-back"
 
 
 def seal_letter(letter, signer, recipients):
