@@ -157,10 +157,7 @@ async fn take_in(road: &Road, row: &Row, ask: Ask) -> Result<(), StepError> {
 /// Whether the PACS has, or may have, some of it. Of what is over, receipt 2 tells.
 fn is_in_pacs(row: &Row) -> bool {
     let State::Inbound(state) = &row.state else { return false };
-    let state = match state {
-        InboundState::Held { back_to, .. } => back_to,
-        other => other,
-    };
+    let state = if let InboundState::Held { back_to, .. } = state { back_to } else { state };
     match state {
         InboundState::Delivering { .. } | InboundState::Delivered { .. } | InboundState::Reported { .. } => {
             true

@@ -16,7 +16,7 @@ pub fn is_over(world: &World) -> bool {
         hospital.is_up
             && hospital.ledger.outbox.is_empty()
             && hospital.ledger.rows.values().all(|row| rest(world, at, row.id).is_none())
-            && hospital.ledger.asks.values().all(|ask| is_answered(ask))
+            && hospital.ledger.asks.values().all(is_answered)
     })
 }
 

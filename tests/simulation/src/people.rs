@@ -201,7 +201,7 @@ async fn address(road: &Road, row: &Row, doubt: Option<(HoldReason, Timestamp)>)
     let addressee = road.sim.with(|world| {
         let others = world.hospitals.len() - 1;
         let other = (road.at + 1 + world.random.index(others)) % world.hospitals.len();
-        if world.random.in_thousand(150) {
+        if world.random.in_thousand(300) {
             world.checks.regretted.insert(row.id);
         }
         world.checks.decided.insert(row.id, (road.at, other));

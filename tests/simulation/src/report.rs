@@ -109,14 +109,14 @@ async fn tell(road: &Road, message: &Message) -> Result<(), Untold> {
     }
     let task = match road.task(message.transfer).await {
         Ok(task) => task,
-        Err(LineError::Portal(PortalError::NotFound)) => return Ok(too_late(road)),
+        Err(LineError::Portal(PortalError::NotFound)) => return too_late(road),
         Err(error) => return Err(error.into()),
     };
     let not_understood = |_| LineError::Portal(PortalError::NotUnderstood("not a transfer"));
     let notice = TransferNotice::read(&task).map_err(not_understood)?;
     match plan(message.telling, &message.payload, &notice, task) {
         Ok(Plan::Known) => {}
-        Ok(Plan::TooLate) => return Ok(too_late(road)),
+        Ok(Plan::TooLate) => return too_late(road),
         Ok(Plan::Update(next)) => road.update(message.transfer, *next).await?,
         Err(TellError::Portal(error)) => return Err(Untold::Line(LineError::Portal(error))),
         Err(TellError::Step(_)) => return Err(Untold::Step(StepError::NotNow)),
@@ -142,8 +142,9 @@ fn ask_in(message: &Message) -> Result<TransferId, Untold> {
     text.and_then(|text| text.parse().ok()).ok_or(Untold::Message)
 }
 
-fn too_late(road: &Road) {
+fn too_late(road: &Road) -> Result<(), Untold> {
     road.sim.with(|world| world.tally.count(Sometimes::ToldTooLate));
+    Ok(())
 }
 
 /// The eraser.
