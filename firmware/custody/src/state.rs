@@ -94,7 +94,7 @@ pub enum OutboundState {
         /// Since when.
         since: Timestamp,
     },
-    /// Taken back by us before the other hospital had it.
+    /// Taken back by us: before the other hospital had it, or erased there because we asked for it back.
     Recalled {
         /// When.
         at: Timestamp,

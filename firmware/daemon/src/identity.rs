@@ -243,8 +243,8 @@ fn read_pair(certificate: &Path, key: &Path) -> Result<Pair> {
     Pair::new(chain, key_read).with_context(|| format!("certificate {}", certificate.display()))
 }
 
-/// When a certificate is renewed: at a third of its life, or 60 days before its end if that is earlier, but not before a
-/// third of its life has passed.
+/// When a certificate is renewed: when a third of its life is left, or 60 days before its end if that is earlier, but not
+/// before a third of its life has passed.
 pub fn renewal_due(valid_from: Timestamp, valid_until: Timestamp) -> Timestamp {
     let life = valid_until.duration_since(valid_from);
     let ahead = (life / 3).max(ENDS_SOON.min(life / 3 * 2));

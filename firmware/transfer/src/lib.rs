@@ -52,7 +52,7 @@ pub mod outbound;
 pub mod parallel;
 // Parts of which some bytes have come.
 mod partial;
-// The only HTTP client.
+// What is asked of the portal.
 pub mod portal_client;
 // What went wrong at the portal, and who must act.
 mod portal_error;

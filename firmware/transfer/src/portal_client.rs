@@ -1,4 +1,4 @@
-//! The only HTTP client: what this box asks of the portal, and what the answers mean for the queue.
+//! What this box asks of the portal, and what the answers mean for the queue.
 //!
 //! Mutual TLS 1.3 with the box's client certificate; the portal's own authority is pinned and no other root is known.
 //! The box only ever connects outwards. Every write is conditional or named by its content, so that repeating one

@@ -7,7 +7,8 @@
 //!   portal                        draft, requested ──► cancelled (expired)
 //! ```
 //!
-//! [`may_move`] is that drawing as a function; the portal enforces it, with `If-Match` on every update.
+//! [`may_move`] is that drawing as a function, and [`may_move_as`] adds the shorter life of a question for a transfer
+//! back; the portal enforces them, with `If-Match` on every update.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! `beeldboxctl`: the questions of the web pages, from the command line, over the same socket.
 //!
-//! Plain text for people, `--json` for programs. Exit codes: 0 answered; 1 refused, or `verify` found damage; 2 wrong
-//! arguments; 3 the daemon is not there.
+//! Plain text for people, `--json` for programs. Exit codes: 0 answered; 1 refused, `verify` found damage, or a
+//! step of `test` failed; 2 wrong arguments; 3 the daemon is not there.
 
 /// Prints a line. A reader that went away (`| head`) has what it wanted: that is no failure and no panic.
 macro_rules! say {
