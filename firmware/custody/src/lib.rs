@@ -93,7 +93,7 @@ mod vault;
 #[cfg(test)]
 mod tests;
 
-/// Bytes after which a pack is closed and the next one begun (`design.md` §4). One instance may be larger.
+/// Bytes after which a pack is closed and the next one begun (`ENVELOPE.md` §9). One instance may be larger.
 const PACK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How to open custody.
