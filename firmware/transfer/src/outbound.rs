@@ -226,7 +226,7 @@ fn receipt_in_pacs(state: &S, stored: u32, of: u32, now: Timestamp) -> Result<Ve
     }
 }
 
-/// Allowed until the other box has it in custody: after that, only people there can undo it.
+/// Allowed until the other box has it in custody: after that, it can only be asked back.
 fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Held { .. } => {

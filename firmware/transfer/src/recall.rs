@@ -1,8 +1,9 @@
 //! Recall: a transfer is taken back, at the portal first.
 //!
 //! A wrong send must be stopped by whoever sees it first. But *recalled* is said only when it is true: the portal no
-//! longer gives the transfer out. Once the other box has it in custody, only people there can undo it, and this says
-//! so. While the portal cannot be reached nothing is given out either, and the recall has to be asked for again.
+//! longer gives the transfer out. Once the other box has it in custody it can only be asked back ([`crate::ask_back`]),
+//! and this says so. While the portal cannot be reached nothing is given out either, and the recall has to be asked for
+//! again.
 
 use beeldbox_custody::{AuditRecord, Changes, CustodyError, OutboundState, State, TransferRow};
 use beeldbox_protocol::clinical::Confidential;

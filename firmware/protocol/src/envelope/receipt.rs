@@ -1,9 +1,9 @@
 //! Receipts: what the other side has proven, signed by its organisation.
 //!
 //! Receipt 1 (*in custody*) says that every frame was fetched and authenticated; receipt 2 (*in PACS*) says which
-//! instances the receiving PACS has confirmed. A receipt travels in `Task.output`, in the clear towards the portal:
-//! so it names instances by their place in the letter and never by UID. It binds the letter's digest, so a receipt for
-//! one transfer cannot be shown for another.
+//! instances the receiving PACS has confirmed. A third kind (*erased*) answers a question for a transfer back. A receipt
+//! travels in `Task.output`, in the clear towards the portal: so it names instances by their place in the letter and
+//! never by UID. It binds the letter's digest, so a receipt for one transfer cannot be shown for another.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ pub struct Receipt {
     pub transfer: TransferId,
     /// SHA-256 of the sealed letter.
     pub letter: Digest,
-    /// Which of the two.
+    /// Which of them.
     pub stage: ReceiptStage,
     /// Who signs: the addressee of the transfer.
     pub by: Ura,
