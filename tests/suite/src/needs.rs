@@ -1,5 +1,6 @@
 //! What the tests need beside Rust and a C compiler: foreign DICOM software, because two ends of one code base can
-//! agree on a mistake, a browser, a C++ compiler for the fuzzer, and a virtual machine whose power can be cut.
+//! agree on a mistake, a browser, a C++ compiler for the fuzzer, stores for the portal, and a virtual machine whose power
+//! can be cut.
 
 use std::ffi::OsString;
 use std::path::Path;
