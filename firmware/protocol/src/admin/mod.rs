@@ -188,7 +188,7 @@ pub enum Question {
     },
     /// Inbound transfers, newest first. Answered by [`Reply::Transfers`].
     Inbox {
-        /// Only those created before.
+        /// Only those before this one, which ended the last page.
         before: Option<TransferId>,
         /// At most so many.
         limit: u32,
@@ -197,7 +197,7 @@ pub enum Question {
     Import {
         /// Which.
         transfer: TransferId,
-        /// The local Patient ID to put in place of the sender's.
+        /// The local Patient ID. The images must carry it: putting it in place of another is refused.
         patient_id: Option<Confidential>,
     },
     /// Refuse an opened transfer. Answered by [`Reply::Done`].

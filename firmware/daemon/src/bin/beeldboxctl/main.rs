@@ -119,7 +119,7 @@ enum Command {
     Import {
         /// Its id.
         transfer: TransferId,
-        /// The local Patient ID.
+        /// The local Patient ID, which the images must carry; any other is refused.
         #[arg(long)]
         patient_id: Option<String>,
     },
