@@ -210,13 +210,9 @@ fn recover_once(
 ) -> Result<RecoveryReport, CustodyError> {
     let mut report = RecoveryReport::default();
     let transaction = connection.transaction()?;
-    for mut pack in survey::unsettled(&transaction)? {
-        if pack.state == "open" {
-            let adopted = adoption::adopt(&transaction, disk, vault, &pack, attributes_of, now)?;
-            report.instances_adopted += adopted.instances;
-            pack.frames = pack.frames.saturating_add(adopted.instances);
-            pack.len_bytes = adopted.len_bytes;
-        }
+    let mut unsettled = survey::unsettled(&transaction)?;
+    adopt(&transaction, disk, vault, attributes_of, now, &mut unsettled, &mut report)?;
+    for pack in unsettled {
         survey_pack(&transaction, disk, vault, &pack, &mut report)?;
     }
     for collection in
@@ -228,6 +224,30 @@ fn recover_once(
     report.erasures_resumed = resume_erasing(connection, disk, vault, now)?;
     empty_log(connection)?;
     Ok(report)
+}
+
+/// Takes in whole frames without rows, and notes how far the packs count now.
+fn adopt(
+    connection: &Connection,
+    disk: &Disk,
+    vault: &Vault,
+    attributes_of: AttributesReader,
+    now: Timestamp,
+    unsettled: &mut [PackFound],
+    report: &mut RecoveryReport,
+) -> Result<(), CustodyError> {
+    let open: Vec<&PackFound> = unsettled.iter().filter(|pack| pack.state == "open").collect();
+    let adopted = adoption::adopt(connection, disk, vault, &open, attributes_of, now)?;
+    let open = unsettled.iter_mut().filter(|pack| pack.state == "open");
+    for (pack, adopted) in open.zip(adopted) {
+        report.instances_adopted += adopted.instances;
+        pack.frames = pack.frames.saturating_add(adopted.instances);
+        pack.len_bytes = adopted.len_bytes;
+        if adopted.is_unreadable {
+            note_damage(report, pack, 1);
+        }
+    }
+    Ok(())
 }
 
 fn survey_pack(

@@ -155,6 +155,30 @@ async fn files_without_a_row_are_removed() {
 }
 
 #[tokio::test]
+async fn a_copy_that_nobody_judged_does_not_take_the_place_of_what_was_answered() {
+    let (dir, custody) = empty_ward();
+    let (mut slow, mut quick) = (session(&custody), session(&custody));
+    let copy = image(1, 1, 3000);
+    // The slow one's pack has the lower row, and is looked at first.
+    slow.begin(at(1), &copy.description, &copy.attributes).unwrap();
+    slow.write(&copy.data).unwrap();
+    for number in 1..=2 {
+        send(&mut quick, &image(1, number, 3000));
+    }
+    slow.flush_without_commit(copy.digest());
+    let cut = power_cut(dir.path());
+    forget_instances(cut.path());
+    let (recovered, report) = open(cut.path());
+    assert_eq!((report.instances_adopted, report.tails_cut), (2, 1));
+    let study = only_study(&recovered).await;
+    let rows = instances(&recovered, &study).await;
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        recovered.verify_instance(row).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_pack_that_was_made_after_the_start_is_no_orphan() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("packs")).unwrap();
