@@ -307,7 +307,8 @@ async fn is_in_pacs(road: &Road, row: &TransferRow) -> Result<bool, CustodyError
         | InboundState::Declined { .. }
         | InboundState::Expired { .. }
         | InboundState::Failed { .. } => {
-            Ok(road.custody.receipts(row.id).await?.iter().any(|receipt| receipt.stage == 2))
+            let is_told = road.custody.receipts(row.id).await?.iter().any(|receipt| receipt.stage == 2);
+            Ok(is_told || !road.custody.deliveries(row.id).await?.is_empty())
         }
     }
 }
@@ -418,13 +419,13 @@ pub(crate) async fn tell_question(road: &Road, id: TransferId) -> Result<(), Tak
     Ok(road.custody.change_ask(change, Vec::new(), Vec::new(), road.now()).await?)
 }
 
-/// Tells the portal our answer. That it is erased is told only when it is.
-pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<(), TakeInError> {
-    let Some(row) = road.custody.ask(id).await? else { return Ok(()) };
+/// Tells the portal our answer. That it is erased is told only when it is: says whether it could be.
+pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<bool, TakeInError> {
+    let Some(row) = road.custody.ask(id).await? else { return Ok(true) };
     let transfer = road.custody.transfer(row.ask.about).await?.ok_or(StepError::NotNow(NotNow))?;
     let is_granted = row.ask.state == AskState::Granted;
     if is_granted && !is_gone(road, &transfer).await? {
-        return Err(PortalError::Conflict.into());
+        return Ok(false);
     }
     let there = road.portal.task(&id).await?;
     let next = if is_granted {
@@ -453,7 +454,7 @@ pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<(), TakeI
     if may_move_as(TaskKind::AskBack, Mover::Addressee, from, to) {
         road.portal.update_task(&id, &next).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Whether nothing of a transfer is left on this box. What is over and still kept is erased first.

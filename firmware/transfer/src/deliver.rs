@@ -21,7 +21,7 @@ use beeldbox_dicom::{
 };
 use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{SopClassUid, TransferSyntaxUid};
+use beeldbox_protocol::ident::{SopClassUid, TransferId, TransferSyntaxUid};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -218,7 +218,17 @@ async fn store_all(
 ) -> Result<(), DeliverError> {
     let mut fresh = Vec::new();
     let mut outcome = Ok(());
+    let mut moves = road.custody.work();
+    moves.mark_unchanged();
     for instance in batch {
+        // Somebody may have stopped it: nothing more goes to the PACS then.
+        if moves.has_changed().unwrap_or(true) {
+            moves.mark_unchanged();
+            if !goes_on(road, row.id).await? {
+                outcome = Err(DeliverError::Stopping);
+                break;
+            }
+        }
         match store_one(road, association, instance).await {
             Ok(status) => fresh.push((instance.id, status)),
             Err(error) => {
@@ -237,6 +247,12 @@ async fn store_all(
     // What was settled before a failure stays settled.
     settle(road, row, delivery, fresh).await?;
     outcome
+}
+
+/// Whether the transfer is still being delivered.
+async fn goes_on(road: &Road, transfer: TransferId) -> Result<bool, DeliverError> {
+    let row = road.custody.transfer(transfer).await?;
+    Ok(row.is_some_and(|row| matches!(row.state, State::Inbound(InboundState::Delivering { .. }))))
 }
 
 async fn store_one(

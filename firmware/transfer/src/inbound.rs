@@ -187,6 +187,8 @@ fn reported(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 
 fn declined(state: &S, reason: DeclineReason, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
+        // Some of it is in the PACS: whoever refuses it now would say what is not true.
+        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Err(NotNow),
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Held { .. } => {
             let effects = vec![Effect::Tell(Telling::Decline), Effect::EraseAfterKeeping];
             Ok(Verdict::Move(S::Declined { reason, at: now }, effects))

@@ -314,3 +314,40 @@ fn what_expires_at_the_portal_before_it_is_told_does_not_stay_delivered() {
     let reported = InboundState::Reported { at: now() };
     assert_eq!(inbound::step(&reported, InboundEvent::Expired, now()), Err(NotNow));
 }
+
+#[test]
+fn what_was_sent_to_nobody_is_not_over_whatever_a_portal_says_of_its_draft() {
+    let at = now();
+    for state in [OutboundState::Collecting, OutboundState::Queued { closed_at: at }] {
+        let held = OutboundState::Held {
+            back_to: Box::new(state.clone()),
+            reason: HoldReason::TwoPatients,
+            since: at,
+        };
+        for state in [state, held] {
+            let over = [
+                OutboundEvent::Expired,
+                OutboundEvent::Recalled,
+                OutboundEvent::Declined(DeclineReason::Other),
+                OutboundEvent::Failed(FailReason::GivenUp),
+            ];
+            for event in over {
+                assert!(outbound::step(&state, event.clone(), at).is_err(), "{state:?}, {event:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_in_the_pacs_in_part_is_not_declined() {
+    let at = now();
+    let held = |back_to: InboundState| InboundState::Held {
+        back_to: Box::new(back_to),
+        reason: HoldReason::PacsRefusedUs,
+        since: at,
+    };
+    let declined = || InboundEvent::Declined(DeclineReason::NotOurs);
+    let in_part = held(InboundState::Delivering { settled: 5, of: 10 });
+    assert!(inbound::step(&in_part, declined(), at).is_err());
+    assert!(inbound::step(&held(InboundState::Opened { at }), declined(), at).is_ok());
+}

@@ -228,6 +228,9 @@ fn receipt_in_pacs(state: &S, stored: u32, of: u32, now: Timestamp) -> Result<Ve
 
 /// Allowed until the other box has it in custody: after that, it can only be asked back.
 fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    if waits_for_an_addressee(state) {
+        return Err(NotNow);
+    }
     match state {
         S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Held { .. } => {
             Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
@@ -253,7 +256,22 @@ fn erased_there(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 }
 
 /// Declined, expired or failed: allowed while it is under way.
+/// Whether a study has not been sent to anybody yet. Whatever a portal says of a draft, it is not over, and nothing of it
+/// may be erased.
+fn waits_for_an_addressee(state: &S) -> bool {
+    match state {
+        S::Collecting | S::Queued { .. } => true,
+        S::Held { back_to, .. } => waits_for_an_addressee(back_to),
+        S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } => false,
+        S::Delivered { .. } | S::Erased { .. } | S::Recalled { .. } => false,
+        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => false,
+    }
+}
+
 fn ended(state: &S, end: S) -> Result<Verdict<S>, NotNow> {
+    if waits_for_an_addressee(state) {
+        return Err(NotNow);
+    }
     match state {
         S::Addressed { .. } | S::Sending { .. } | S::Accepted { .. } | S::Fetched { .. } | S::Held { .. } => {
             Ok(Verdict::Move(end, vec![Effect::EraseAfterKeeping]))

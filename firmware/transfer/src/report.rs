@@ -44,6 +44,9 @@ pub enum TellError {
     /// Nobody could make sense of it: left out, loudly.
     #[error("the message cannot be understood: {0}")]
     Message(&'static str),
+    /// It is not true yet, and is told when it is.
+    #[error("not yet")]
+    NotYet,
 }
 
 impl From<TakeInError> for TellError {
@@ -77,6 +80,11 @@ impl Reporter {
                 error!(error = %failure, "a message is left out");
                 self.road.custody.drop_outbox(row.id).await
             }
+            Err(TellError::NotYet) => {
+                let [jitter] = self.road.random_bytes::<1>();
+                let again = after(self.road.now(), backoff(row.attempts, jitter));
+                self.road.custody.postpone_outbox(row.id, again).await
+            }
             Err(TellError::Portal(failure)) => {
                 let [jitter] = self.road.random_bytes::<1>();
                 let pause = match &failure {
@@ -104,7 +112,10 @@ impl Reporter {
         let transfer = row.message.transfer.ok_or(TellError::Message("no transfer"))?;
         match telling {
             Telling::AskBack => return Ok(ask_back::tell_question(&self.road, ask_in(row)?).await?),
-            Telling::AnswerAsk => return Ok(ask_back::tell_answer(&self.road, ask_in(row)?).await?),
+            Telling::AnswerAsk => {
+                let is_told = ask_back::tell_answer(&self.road, ask_in(row)?).await?;
+                return if is_told { Ok(()) } else { Err(TellError::NotYet) };
+            }
             Telling::ReceiptInCustody | Telling::ReceiptInPacs | Telling::Decline => {}
         }
         let task = match self.road.portal.task(&transfer).await {

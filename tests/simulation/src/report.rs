@@ -120,7 +120,7 @@ async fn tell(road: &Road, message: &Message) -> Result<(), Untold> {
         Ok(Plan::Update(next)) => road.update(message.transfer, *next).await?,
         Err(TellError::Portal(error)) => return Err(Untold::Line(LineError::Portal(error))),
         Err(TellError::Step(_)) => return Err(Untold::Step(StepError::NotNow)),
-        Err(TellError::Message(_)) => return Err(Untold::Message),
+        Err(TellError::Message(_) | TellError::NotYet) => return Err(Untold::Message),
     }
     match message.telling {
         Telling::ReceiptInPacs => {
