@@ -366,13 +366,19 @@ pub fn as_pem(pair: &Pair, key: &str) -> Zeroizing<String> {
     pem
 }
 
-/// Writes a pair down; a request for it has been answered then.
+/// Writes a pair down. If it has the key of a request that waits, the request has been answered; any other request goes
+/// on waiting.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn keep_pem(sealed: &Sealed, what: CertificateUse, pem: &str) -> anyhow::Result<()> {
     sealed.write(word(what), pem.as_bytes())?;
-    sealed.remove(&requested(what))
+    let waiting = sealed.read(&requested(what))?;
+    let is_answered = waiting.is_some_and(|key| {
+        let key = key.trim_ascii();
+        !key.is_empty() && pem.as_bytes().windows(key.len()).any(|part| part == key)
+    });
+    if is_answered { sealed.remove(&requested(what)) } else { Ok(()) }
 }
 
 /// A new key, as PEM, and a request for it. The authority decides what the certificate says; the names are for a person

@@ -26,6 +26,7 @@ use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
 use crate::outbound::OutboundEvent;
+use crate::portal_client::PortalError;
 use crate::road::{Road, StepError};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, backoff};
@@ -80,7 +81,6 @@ impl Worker for News {
         match answer {
             Ok(bundle) => {
                 self.attempts = 0;
-                self.asks_for_everything = false;
                 let is_old_news = bundle.entry.is_empty();
                 let mut new_mark = bundle.meta.last_updated;
                 if bundle.next().is_some() {
@@ -93,6 +93,8 @@ impl Worker for News {
                 for task in bundle.entry.into_iter().filter_map(|entry| entry.resource) {
                     is_recorded &= handle(&self.road, &task).await;
                 }
+                // What could not be recorded of everything is asked for again with everything.
+                self.asks_for_everything &= !is_recorded;
                 if !is_recorded {
                     // The mark stays: what could not be recorded is told again.
                     self.pause = Some(NOT_RECORDED_PAUSE);
@@ -166,6 +168,14 @@ async fn handle(road: &Road, task: &Task) -> bool {
                 match ask_back::about_theirs(road, &notice).await {
                     Ok(()) => Ok(()),
                     Err(TakeInError::Step(error)) => Err(error),
+                    // A letter that the portal does not have must not keep all other news waiting: the question is looked
+                    // at again when it changes, and at the next start.
+                    Err(TakeInError::Portal(
+                        error @ (PortalError::NotFound | PortalError::NotUnderstood(_)),
+                    )) => {
+                        warn!(transfer = %notice.transfer, %error, "a question is left alone");
+                        return true;
+                    }
                     Err(TakeInError::Portal(error)) => {
                         warn!(transfer = %notice.transfer, %error, "a question could not be fetched");
                         return false;

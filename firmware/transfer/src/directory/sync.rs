@@ -11,7 +11,7 @@ use std::time::Duration;
 use beeldbox_custody::{CustodyError, Extent, StagedEntry};
 use beeldbox_protocol::ident::Digest;
 use beeldbox_protocol::portal::directory::Kind;
-use beeldbox_protocol::portal::directory::page::{Now, Told};
+use beeldbox_protocol::portal::directory::page::{DirectoryPage, Now, Told};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, error, info, warn};
 
@@ -42,6 +42,10 @@ const MOST_PAGES: usize = 20_000;
 
 /// Most entries told in one sync, versions counted.
 const MOST_TOLD: usize = 1_000_000;
+
+/// Most bytes told in one sync. Four times a register of 200,000 entries with a kilobyte each, and little beside what the
+/// box keeps free for itself.
+const MOST_BYTES: usize = 800 * 1024 * 1024;
 
 /// Most resources of one type, with those that have ended. Twice the largest register there is.
 const MOST_RESOURCES: u64 = 500_000;
@@ -99,6 +103,7 @@ pub struct DirectorySync {
 struct Budget {
     pages: usize,
     told: usize,
+    bytes: usize,
     until: Timestamp,
 }
 
@@ -133,7 +138,7 @@ impl DirectorySync {
         }
         let began = self.road.now();
         let until = began.checked_add(LONGEST_SYNC).unwrap_or(Timestamp::MAX);
-        let mut budget = Budget { pages: MOST_PAGES, told: MOST_TOLD, until };
+        let mut budget = Budget { pages: MOST_PAGES, told: MOST_TOLD, bytes: MOST_BYTES, until };
         let mut changed = 0;
         for kind in Kind::ALL {
             changed += self.sync_kind(kind, &mut budget).await?;
@@ -227,7 +232,7 @@ impl DirectorySync {
             mark = mark.or_else(|| mark_of(&answer, self.road.now()));
             let page = answer.page;
             empty = if page.told.is_empty() { empty + 1 } else { 0 };
-            budget.spend(page.told.len(), self.road.now())?;
+            budget.spend(page.told.len(), len_of(&page), self.road.now())?;
             if empty > MOST_EMPTY_PAGES {
                 return Err(DirectoryError::Endless);
             }
@@ -285,15 +290,25 @@ fn patience(asked: Duration, own: Duration) -> Duration {
 }
 
 impl Budget {
-    fn spend(&mut self, told: usize, now: Timestamp) -> Result<(), DirectoryError> {
-        match (self.pages.checked_sub(1), self.told.checked_sub(told)) {
-            (Some(pages), Some(told)) if now <= self.until => {
-                (self.pages, self.told) = (pages, told);
+    fn spend(&mut self, told: usize, bytes: usize, now: Timestamp) -> Result<(), DirectoryError> {
+        let left = (self.pages.checked_sub(1), self.told.checked_sub(told), self.bytes.checked_sub(bytes));
+        match left {
+            (Some(pages), Some(told), Some(bytes)) if now <= self.until => {
+                (self.pages, self.told, self.bytes) = (pages, told, bytes);
                 Ok(())
             }
             _ => Err(DirectoryError::Endless),
         }
     }
+}
+
+/// Bytes of what a page tells.
+fn len_of(page: &DirectoryPage) -> usize {
+    let len = |told: &Told| match &told.now {
+        Now::Here { json, .. } => json.len(),
+        Now::Removed => 0,
+    };
+    page.told.iter().map(len).sum()
 }
 
 /// Never later than now here: a mark from the future would skip what happens until then.
@@ -334,7 +349,13 @@ impl Worker for DirectorySync {
                 let interval = self.road.settings.directory_interval;
                 interval + interval.mul_f64(f64::from(jitter) / 255.0 / 4.0)
             }
-            Err(failure) => self.failed(&failure, jitter),
+            Err(failure) => {
+                // What was read of it will be read again, and takes room until then.
+                if let Err(error) = self.road.custody.drop_staged_directory().await {
+                    warn!(%error, "what was read of the directory could not be dropped");
+                }
+                self.failed(&failure, jitter)
+            }
         };
         self.next_at = after(self.road.now(), pause);
         Worked::Idle
@@ -367,12 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_ends_by_pages_by_entries_and_by_time() {
+    fn a_budget_ends_by_pages_by_entries_by_bytes_and_by_time() {
         let now: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
         let later = now + SignedDuration::from_hours(1);
-        let spent = |pages, told, now| Budget { pages, told, until: later }.spend(10, now).is_err();
-        assert!(!spent(1, 10, later));
-        assert!(spent(0, 10, now) && spent(1, 9, now) && spent(1, 10, later + SignedDuration::from_secs(1)));
+        let spent = |pages, told, bytes, now| {
+            Budget { pages, told, bytes, until: later }.spend(10, 100, now).is_err()
+        };
+        assert!(!spent(1, 10, 100, later));
+        assert!(spent(0, 10, 100, now) && spent(1, 9, 100, now) && spent(1, 10, 99, now));
+        assert!(spent(1, 10, 100, later + SignedDuration::from_secs(1)));
     }
 
     #[test]
