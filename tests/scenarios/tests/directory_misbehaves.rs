@@ -53,7 +53,9 @@ async fn until_trouble(story: &TwoHospitals, words: &str) {
 async fn until_well(story: &TwoHospitals) {
     story
         .until("the directory is well again", async || {
-            story.status(At::Noord).await.portal.directory_trouble.is_none()
+            // A box that has just started knows of no trouble because it has not tried yet.
+            let portal = story.status(At::Noord).await.portal;
+            portal.directory_trouble.is_none() && !portal.directory_is_too_old
         })
         .await;
 }
