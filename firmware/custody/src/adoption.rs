@@ -11,10 +11,13 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use beeldbox_protocol::clinical::InstanceAttributes;
 use beeldbox_protocol::envelope::keys::SecretKey;
-use beeldbox_protocol::envelope::pack::{FrameSummary, InstanceDescription};
+use beeldbox_protocol::envelope::pack::{
+    FrameSummary, InstanceDescription, PACK_HEADER_LEN, check_pack_header,
+};
 use beeldbox_protocol::ident::{AeTitle, TransferId, TransferSyntaxUid};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -146,11 +149,32 @@ fn find_in(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(strays),
         opened => opened.map_err(CustodyError::io("open a pack"))?,
     };
-    find_strays(&file, &pack.key(vault)?, pack, attributes_of, &mut strays)?;
+    let key = pack.key(vault)?;
+    // The first flush of a pack brings its header along. Without one nothing in it was ever flushed, whatever stands there.
+    match has_header(&file, &key) {
+        Ok(true) => {}
+        Ok(false) => return Ok(strays),
+        Err(error) => {
+            tracing::error!(pack = %pack.id, %error, "the beginning of a pack cannot be read");
+            strays.adopted.is_unreadable = true;
+            return Ok(strays);
+        }
+    }
+    find_strays(&file, &key, pack, attributes_of, &mut strays)?;
     if !strays.frames.is_empty() {
         file.sync_data().map_err(CustodyError::io("flush a pack"))?;
     }
     Ok(strays)
+}
+
+/// Whether the pack begins as it must. A short file does not.
+fn has_header(file: &File, key: &SecretKey) -> io::Result<bool> {
+    let mut header = [0; PACK_HEADER_LEN];
+    match file.read_exact_at(&mut header, 0) {
+        Ok(()) => Ok(check_pack_header(&header, key).is_ok()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn find_strays(

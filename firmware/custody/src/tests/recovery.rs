@@ -179,6 +179,23 @@ async fn a_copy_that_nobody_judged_does_not_take_the_place_of_what_was_answered(
 }
 
 #[tokio::test]
+async fn a_frame_in_a_pack_whose_header_was_never_flushed_is_not_taken_in() {
+    let (dir, custody) = empty_ward();
+    let mut association = session(&custody);
+    let image = image(1, 1, 3000);
+    association.begin(at(1), &image.description, &image.attributes).unwrap();
+    association.write(&image.data).unwrap();
+    association.flush_without_commit(image.digest());
+    let cut = power_cut(dir.path());
+    // The disk kept the frame by luck and lost the sector before it.
+    let mut pack = OpenOptions::new().write(true).open(&packs_on_disk(cut.path())[0]).unwrap();
+    pack.write_all(&[0; 64]).unwrap();
+    let (recovered, report) = open(cut.path());
+    assert_eq!((report.instances_adopted, report.damaged.len()), (0, 0), "{report}");
+    assert!(recovered.studies(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_pack_that_was_made_after_the_start_is_no_orphan() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("packs")).unwrap();
