@@ -46,8 +46,8 @@ impl Identity {
     }
 }
 
-/// The certificate of a certs-only SignedData (RFC 5652 §5.1): ContentInfo { OID, [0] { SEQUENCE { INTEGER, SET,
-/// SEQUENCE, [0] { certificate … } … } } }.
+/// The certificate of a certs-only SignedData (RFC 5652 §5.1): `ContentInfo { OID, [0] { SEQUENCE { INTEGER, SET,
+/// SEQUENCE, [0] { certificate … } … } } }`.
 fn certificate_in(pkcs7: &[u8]) -> Option<&[u8]> {
     let (content_info, _) = value(pkcs7, 0x30)?;
     let (_, rest) = value(content_info, 0x06)?;
