@@ -100,7 +100,7 @@ pub struct Status {
     pub recovery: String,
     /// When the daemon started.
     pub started_at: Timestamp,
-    /// Change number, for [`Question::WaitForChange`].
+    /// Change number, for [`super::Question::WaitForChange`].
     pub change: u64,
 }
 
