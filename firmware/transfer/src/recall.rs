@@ -40,11 +40,24 @@ pub enum RecallError {
 /// # Errors
 /// Why it was not taken back; nothing has changed then.
 pub async fn recall(road: &Road, row: &TransferRow, by: &str) -> Result<(), RecallError> {
-    let State::Outbound(state) = &row.state else { return Err(StepError::NotNow(NotNow).into()) };
-    if matches!(state, OutboundState::Fetched { .. } | OutboundState::Delivered { .. }) {
-        return Err(RecallError::TooLate);
+    let mut looks = 1;
+    let mut newest = row.clone();
+    // A worker may move the transfer meanwhile, and the news of our own cancelling may be written down before we do it.
+    while let Err(failure) = recall_as(road, &newest, by).await {
+        let RecallError::Step(StepError::Custody(CustodyError::Stale)) = failure else { return Err(failure) };
+        if looks == LOOKS {
+            return Err(failure);
+        }
+        looks += 1;
+        let found = road.custody.transfer(row.id).await.map_err(StepError::from)?;
+        newest = found.ok_or(StepError::NotNow(NotNow))?;
     }
-    let is_cancelled_there = cancel_at_portal(road, row).await?;
+    Ok(())
+}
+
+/// Takes a transfer back that is as this row says.
+async fn recall_as(road: &Road, row: &TransferRow, by: &str) -> Result<(), RecallError> {
+    let State::Outbound(state) = &row.state else { return Err(StepError::NotNow(NotNow).into()) };
     let audit = AuditRecord {
         at: road.now(),
         actor: by.to_owned(),
@@ -52,20 +65,35 @@ pub async fn recall(road: &Road, row: &TransferRow, by: &str) -> Result<(), Reca
         transfer: Some(row.id),
         detail: Confidential::default(),
     };
-    let changes = Changes { audit: vec![audit], ..Changes::default() };
-    if !is_cancelled_there {
-        // Nothing has left, and nothing will if this move is committed before the worker's.
-        return match road.step_outbound(row, OutboundEvent::Recalled, changes).await {
-            Ok(_) => Ok(()),
-            Err(StepError::Custody(CustodyError::Stale)) => Err(RecallError::Portal(PortalError::Conflict)),
-            Err(error) => Err(error.into()),
-        };
+    match state {
+        OutboundState::Fetched { .. } | OutboundState::Delivered { .. } => return Err(RecallError::TooLate),
+        // What was asked for is so; who asked for it is written down all the same.
+        OutboundState::Recalled { .. } => {
+            return Ok(road.custody.append_audit(audit).await.map_err(StepError::from)?);
+        }
+        OutboundState::Collecting
+        | OutboundState::Queued { .. }
+        | OutboundState::Addressed { .. }
+        | OutboundState::Sending { .. }
+        | OutboundState::Accepted { .. }
+        | OutboundState::Held { .. }
+        | OutboundState::Declined { .. }
+        | OutboundState::Expired { .. }
+        | OutboundState::Failed { .. }
+        | OutboundState::Erased { .. } => {}
     }
-    // The worker may have moved it meanwhile; the portal's refusal stands, so the newest state is what counts.
-    let row =
-        road.custody.transfer(row.id).await.map_err(StepError::from)?.ok_or(StepError::NotNow(NotNow))?;
-    road.step_outbound(&row, OutboundEvent::Recalled, changes).await?;
-    Ok(())
+    // If it is not cancelled there, nothing has left, and nothing will if this move is committed before the worker's.
+    // If it is, the portal's refusal stands, and the newest state is what counts.
+    let newest = if cancel_at_portal(road, row).await? {
+        road.custody.transfer(row.id).await.map_err(StepError::from)?.ok_or(StepError::NotNow(NotNow))?
+    } else {
+        row.clone()
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    match road.step_outbound(&newest, OutboundEvent::Recalled, changes).await? {
+        Some(_) => Ok(()),
+        None => Err(StepError::Custody(CustodyError::Stale).into()),
+    }
 }
 
 /// The draft that a worker may be making at this moment. It has to be there to be cancelled: a portal that does not know
