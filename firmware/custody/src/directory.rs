@@ -386,24 +386,25 @@ impl Custody {
     /// # Errors
     /// If it was not committed.
     pub async fn remember_key(&self, key: KnownKey) -> Result<(), CustodyError> {
-        self.ledger()
-            .ask(move |connection| {
-                connection
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO known_key (ura, endpoint, key_id, first_seen_at, confirmed_by)
-                         VALUES (?1, ?2, ?3, ?4, ?5)",
-                    )?
-                    .execute(params![
-                        key.ura.as_str(),
-                        key.endpoint,
-                        key.key_id,
-                        micros(key.first_seen_at),
-                        key.confirmed_by
-                    ])?;
-                Ok(())
-            })
-            .await
+        self.ledger().ask(move |connection| remember_key(connection, &key)).await
     }
+}
+
+/// From now on this is the known key of the partner.
+pub(crate) fn remember_key(connection: &Connection, key: &KnownKey) -> Result<(), CustodyError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO known_key (ura, endpoint, key_id, first_seen_at, confirmed_by)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            key.ura.as_str(),
+            key.endpoint,
+            key.key_id,
+            micros(key.first_seen_at),
+            key.confirmed_by
+        ])?;
+    Ok(())
 }
 
 /// An id that does not parse any more names nobody.

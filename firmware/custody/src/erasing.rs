@@ -13,14 +13,15 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::audit::AuditRecord;
-use crate::columns::{micros, pack_at, text_at};
+use crate::columns::{micros, pack_at, text_at, time_at};
 use crate::disk::Disk;
 use crate::error::CustodyError;
 use crate::kind::{InboundKind, Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::moving::state_json;
 use crate::records::CollectionId;
-use crate::state::{InboundState, OutboundState, State};
+use crate::state::{Direction, InboundState, OutboundState, State};
+use crate::transfers::read_state;
 use crate::vault::Vault;
 use crate::{Custody, audit};
 
@@ -92,7 +93,7 @@ pub(crate) fn remove_keys(
 /// Every transfer is over, or the only one is queued.
 fn check_over(connection: &Connection, collection: CollectionId) -> Result<(), CustodyError> {
     let kinds: Vec<Kind> =
-        live_transfers(connection, collection)?.into_iter().map(|live| live.kind).collect();
+        live_transfers(connection, collection)?.iter().map(|live| live.state.kind()).collect();
     let queued = Kind::Outbound(OutboundKind::Queued);
     let over = kinds.iter().all(|kind| {
         let erased = match kind {
@@ -108,26 +109,22 @@ fn check_over(connection: &Connection, collection: CollectionId) -> Result<(), C
 struct Live {
     seq: i64,
     id: String,
-    kind: Kind,
+    state: State,
 }
 
 fn live_transfers(connection: &Connection, collection: CollectionId) -> Result<Vec<Live>, CustodyError> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, id, direction, state
+        "SELECT seq, id, direction, state, state_data, changed_at
          FROM transfer
          WHERE collection = ?1 AND state <> 'erased'",
     )?;
     let mut rows = statement.query([collection.0])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (direction, word): (String, String) = (row.get("direction")?, row.get("state")?);
-        let kind = if direction == "outbound" {
-            OutboundKind::from_word(&word).map(Kind::Outbound)
-        } else {
-            InboundKind::from_word(&word).map(Kind::Inbound)
-        };
-        let kind = kind.ok_or(CustodyError::unreadable("state"))?;
-        found.push(Live { seq: row.get("seq")?, id: text_at(row, "id")?, kind });
+        let word: String = row.get("direction")?;
+        let direction = Direction::from_word(&word).ok_or(CustodyError::unreadable("direction"))?;
+        let state = read_state(row, direction, time_at(row, "changed_at")?)?;
+        found.push(Live { seq: row.get("seq")?, id: text_at(row, "id")?, state });
     }
     Ok(found)
 }
@@ -148,9 +145,11 @@ pub(crate) fn finish(
     now: Timestamp,
 ) -> Result<(), CustodyError> {
     for live in live_transfers(connection, collection)? {
-        let erased = match live.kind {
-            Kind::Outbound(_) => State::Outbound(OutboundState::Erased { at: now }),
-            Kind::Inbound(_) => State::Inbound(InboundState::Erased { at: now }),
+        let erased = match &live.state {
+            State::Outbound(_) => State::Outbound(OutboundState::Erased { at: now }),
+            State::Inbound(state) => {
+                State::Inbound(InboundState::Erased { at: now, in_pacs: state.in_pacs() })
+            }
         };
         connection
             .prepare_cached(
@@ -159,7 +158,7 @@ pub(crate) fn finish(
                      waiting_text = NULL, waiting_since = NULL, attempts = 0
                  WHERE seq = ?1 AND state = ?2",
             )?
-            .execute(params![live.seq, live.kind.as_str(), state_json(&erased)?, micros(now)])?;
+            .execute(params![live.seq, live.state.kind().as_str(), state_json(&erased)?, micros(now)])?;
         let record = AuditRecord {
             at: now,
             actor: "custody".to_owned(),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::Direction;
+
 /// A state of either direction, without its data: what moves are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -12,6 +14,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Which way the transfer goes.
+    pub fn direction(self) -> Direction {
+        match self {
+            Kind::Outbound(_) => Direction::Outbound,
+            Kind::Inbound(_) => Direction::Inbound,
+        }
+    }
+
     /// The word it has in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {

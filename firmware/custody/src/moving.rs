@@ -10,10 +10,10 @@ use crate::kind::{Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::reason::WaitReason;
 use crate::records::CollectionId;
-use crate::state::{OutboundState, State};
+use crate::state::{InboundState, OutboundState, State};
 use crate::transfer_records::{Changes, NewInbound};
 use crate::vault::{Place, Vault};
-use crate::{Custody, asks, audit, outbox};
+use crate::{Custody, asks, audit, directory, outbox};
 
 impl Custody {
     /// Moves a transfer. Leaving *collecting* closes the collection and its packs in the same commit.
@@ -51,10 +51,11 @@ impl Custody {
     /// program, never text from elsewhere. `waiting_since` stays while the reason stays.
     ///
     /// # Errors
-    /// [`CustodyError::Unknown`] if there is no such transfer.
+    /// [`CustodyError::Stale`] if it is not in this kind of state any more: what was tried is over.
     pub async fn set_waiting(
         &self,
         transfer: TransferId,
+        state: Kind,
         reason: WaitReason,
         detail: Option<&'static str>,
         due_at: impl Into<Option<Timestamp>>,
@@ -71,16 +72,18 @@ impl Custody {
                              waiting_text = ?4,
                              due_at = ?5,
                              attempts = attempts + 1
-                         WHERE id = ?1",
+                         WHERE id = ?1 AND direction = ?6 AND state = ?7",
                     )?
                     .execute(params![
                         transfer.to_string(),
                         reason.as_str(),
                         micros(now),
                         detail,
-                        due_at.map(micros)
+                        due_at.map(micros),
+                        state.direction().as_str(),
+                        state.as_str()
                     ])?;
-                if changed == 1 { Ok(()) } else { Err(CustodyError::Unknown { what: "transfer" }) }
+                if changed == 1 { Ok(()) } else { Err(CustodyError::Stale) }
             })
             .await
     }
@@ -88,14 +91,28 @@ impl Custody {
     /// Schedules a transfer without moving it, for instance at once because a person asked.
     ///
     /// # Errors
-    /// [`CustodyError::Unknown`] if there is no such transfer.
-    pub async fn set_due(&self, transfer: TransferId, due_at: Option<Timestamp>) -> Result<(), CustodyError> {
+    /// [`CustodyError::Stale`] if it is not in this kind of state any more: its last move said when it is due.
+    pub async fn set_due(
+        &self,
+        transfer: TransferId,
+        state: Kind,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), CustodyError> {
         self.ledger()
             .ask(move |connection| {
                 let changed = connection
-                    .prepare_cached("UPDATE transfer SET due_at = ?2 WHERE id = ?1")?
-                    .execute(params![transfer.to_string(), due_at.map(micros)])?;
-                if changed == 1 { Ok(()) } else { Err(CustodyError::Unknown { what: "transfer" }) }
+                    .prepare_cached(
+                        "UPDATE transfer
+                         SET due_at = ?2
+                         WHERE id = ?1 AND direction = ?3 AND state = ?4",
+                    )?
+                    .execute(params![
+                        transfer.to_string(),
+                        due_at.map(micros),
+                        state.direction().as_str(),
+                        state.as_str()
+                    ])?;
+                if changed == 1 { Ok(()) } else { Err(CustodyError::Stale) }
             })
             .await
     }
@@ -201,12 +218,23 @@ pub(crate) fn state_json(state: &State) -> Result<String, CustodyError> {
     }
 }
 
-/// A choice of an addressee that was undone and made again is another one, though the state has the same name: what was
-/// sealed for the first addressee must not go out for the second.
-fn check_same_choice(before: &State, found: &str) -> Result<(), CustodyError> {
-    let State::Outbound(before @ OutboundState::Addressed { .. }) = before else { return Ok(()) };
-    let found: OutboundState = serde_json::from_str(found).map_err(|_| CustodyError::unreadable("state"))?;
-    if found == *before { Ok(()) } else { Err(CustodyError::Stale) }
+/// Where the name of a state is not enough to tell that nothing came between. A choice of an addressee that was undone
+/// and made again is another one: what was sealed for the first addressee must not go out for the second. Progress
+/// made meanwhile would be taken back by older progress, and by a hold, which names the state to go back to.
+fn check_same_state(before: &State, to: &State, found: &str) -> Result<(), CustodyError> {
+    let is_choice = matches!(before, State::Outbound(OutboundState::Addressed { .. }));
+    let is_progress = before.kind() == to.kind();
+    if !is_choice && !is_progress && to.held_from().is_none() {
+        return Ok(());
+    }
+    let unreadable = |_| CustodyError::unreadable("state");
+    let is_same = match before {
+        State::Outbound(before) => {
+            serde_json::from_str::<OutboundState>(found).map_err(unreadable)? == *before
+        }
+        State::Inbound(before) => serde_json::from_str::<InboundState>(found).map_err(unreadable)? == *before,
+    };
+    if is_same { Ok(()) } else { Err(CustodyError::Stale) }
 }
 
 fn advance(
@@ -231,7 +259,7 @@ fn advance(
         })
         .optional()?;
     let (seq, collection, state) = moved.ok_or(CustodyError::Stale)?;
-    check_same_choice(before, &state)?;
+    check_same_state(before, to, &state)?;
     if to.kind().as_str() == "erased" {
         check_bytes_are_not_ours(connection, seq, collection)?;
     }
@@ -286,6 +314,9 @@ fn advance(
     }
     if let Some((stage, jws)) = &changes.receipt {
         outbox::record_receipt(connection, vault, seq, &id, *stage, jws, now)?;
+    }
+    if let Some(key) = &changes.known_key {
+        directory::remember_key(connection, key)?;
     }
     if let Some(change) = &changes.ask {
         asks::apply(connection, vault, change, now)?;

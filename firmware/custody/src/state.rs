@@ -172,6 +172,9 @@ pub enum InboundState {
     Erased {
         /// When the erasing ended.
         at: Timestamp,
+        /// Whether the PACS has, or may have, some of it.
+        #[serde(default = "unknown_is_yes")]
+        in_pacs: bool,
     },
     /// Stands still until someone looks; goes back to where it was.
     Held {
@@ -198,6 +201,9 @@ pub enum InboundState {
     Expired {
         /// When.
         at: Timestamp,
+        /// Whether the PACS has, or may have, some of it.
+        #[serde(default = "unknown_is_yes")]
+        in_pacs: bool,
     },
     /// Cannot be completed.
     Failed {
@@ -205,6 +211,9 @@ pub enum InboundState {
         reason: FailReason,
         /// When.
         at: Timestamp,
+        /// Whether the PACS has, or may have, some of it.
+        #[serde(default = "unknown_is_yes")]
+        in_pacs: bool,
     },
 }
 
@@ -257,7 +266,32 @@ impl OutboundState {
     }
 }
 
+/// Of a row from before this was noted: whoever asks for it back is then answered by a person.
+fn unknown_is_yes() -> bool {
+    true
+}
+
 impl InboundState {
+    /// Whether the PACS here has, or may have, some of it. It stays known when the images are erased: nobody may be told
+    /// that nothing is left while the PACS has them. What a person gave back is out of the PACS, as that person said.
+    pub fn in_pacs(&self) -> bool {
+        match self {
+            InboundState::Delivering { .. }
+            | InboundState::Delivered { .. }
+            | InboundState::Reported { .. } => true,
+            InboundState::Erased { in_pacs, .. }
+            | InboundState::Expired { in_pacs, .. }
+            | InboundState::Failed { in_pacs, .. } => *in_pacs,
+            InboundState::Held { back_to, .. } => back_to.in_pacs(),
+            InboundState::Announced
+            | InboundState::Fetching { .. }
+            | InboundState::Opened { .. }
+            | InboundState::Reconciled { .. }
+            | InboundState::Recalled { .. }
+            | InboundState::Declined { .. } => false,
+        }
+    }
+
     /// The state without its data.
     pub fn kind(&self) -> InboundKind {
         match self {

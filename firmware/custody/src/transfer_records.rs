@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::asks::AskChange;
 use crate::audit::AuditRecord;
+use crate::directory::KnownKey;
 use crate::reason::WaitReason;
 use crate::records::{CollectionId, Cursor};
 use crate::state::{Direction, State};
@@ -127,6 +128,8 @@ pub struct Changes {
     pub receipt: Option<(u8, Vec<u8>)>,
     /// A question about the transfer that this move makes or answers.
     pub ask: Option<AskChange>,
+    /// A key of the addressee that a person has compared: from now on it is the known one.
+    pub known_key: Option<KnownKey>,
     /// What the world has to be told.
     pub outbox: Vec<OutboxMessage>,
     /// What goes into the audit trail.

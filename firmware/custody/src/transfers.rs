@@ -203,7 +203,11 @@ fn read_row(row: &Row<'_>, vault: &Vault) -> Result<TransferRow, CustodyError> {
 
 /// A state that a later version wrote in a way this one cannot read is shown as held for the vendor; the row itself is
 /// left alone.
-fn read_state(row: &Row<'_>, direction: Direction, since: Timestamp) -> Result<State, CustodyError> {
+pub(crate) fn read_state(
+    row: &Row<'_>,
+    direction: Direction,
+    since: Timestamp,
+) -> Result<State, CustodyError> {
     let json: String = row.get("state_data")?;
     let word: String = row.get("state")?;
     let reason = HoldReason::UnknownToThisVersion(word);

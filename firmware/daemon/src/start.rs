@@ -24,6 +24,7 @@ use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
 use beeldbox_transfer::fetch::Fetcher;
 use beeldbox_transfer::news::News;
+use beeldbox_transfer::on_the_way::OnTheWay;
 use beeldbox_transfer::portal_client::{PortalClient, Way};
 use beeldbox_transfer::receive::CustodyIntake;
 use beeldbox_transfer::reconcile::Unattended;
@@ -103,6 +104,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         directory,
         portal_health: RwLock::new(Health::default()),
         pacs_health: RwLock::new(Health::default()),
+        on_the_way: OnTheWay::default(),
         claims: Claims::default(),
         stop: stop.clone(),
     });

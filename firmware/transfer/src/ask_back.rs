@@ -58,6 +58,29 @@ pub enum AskError {
     Step(#[from] StepError),
 }
 
+/// Why a question for a transfer back is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// *Removed* cannot be true yet.
+    #[error("an instance is still on its way to the PACS")]
+    StillOnItsWay,
+    /// Nobody asked, or storage failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+impl From<CustodyError> for AnswerError {
+    fn from(error: CustodyError) -> Self {
+        AnswerError::Step(StepError::Custody(error))
+    }
+}
+
+impl From<NotNow> for AnswerError {
+    fn from(error: NotNow) -> Self {
+        AnswerError::Step(StepError::NotNow(error))
+    }
+}
+
 impl From<CustodyError> for AskError {
     fn from(error: CustodyError) -> Self {
         AskError::Step(StepError::Custody(error))
@@ -267,8 +290,12 @@ fn is_from(row: &TransferRow, ura: &beeldbox_protocol::ident::Ura) -> bool {
     row.direction == Direction::Inbound && row.sender.as_ref().is_some_and(|sender| sender.ura == *ura)
 }
 
+fn is_in_pacs(row: &TransferRow) -> bool {
+    matches!(&row.state, State::Inbound(state) if state.in_pacs())
+}
+
 async fn take_in(road: &Road, row: &TransferRow, ask: NewAsk) -> Result<(), StepError> {
-    let in_pacs = is_in_pacs(road, row).await?;
+    let in_pacs = is_in_pacs(row);
     let state = if in_pacs { AskState::Open } else { AskState::Granted };
     let (id, reason) = (ask.id, ask.words.reason.clone());
     let ask = NewAsk { state, ..ask };
@@ -289,34 +316,10 @@ async fn take_in(road: &Road, row: &TransferRow, ask: NewAsk) -> Result<(), Step
     Ok(())
 }
 
-/// Whether the PACS has, or may have, some of it. Of what is erased, receipt 2 tells.
-async fn is_in_pacs(road: &Road, row: &TransferRow) -> Result<bool, CustodyError> {
-    let State::Inbound(state) = &row.state else { return Ok(false) };
-    let state = if let InboundState::Held { back_to, .. } = state { back_to } else { state };
-    match state {
-        InboundState::Delivering { .. } | InboundState::Delivered { .. } | InboundState::Reported { .. } => {
-            Ok(true)
-        }
-        InboundState::Announced
-        | InboundState::Fetching { .. }
-        | InboundState::Opened { .. }
-        | InboundState::Reconciled { .. }
-        | InboundState::Held { .. } => Ok(false),
-        InboundState::Erased { .. }
-        | InboundState::Recalled { .. }
-        | InboundState::Declined { .. }
-        | InboundState::Expired { .. }
-        | InboundState::Failed { .. } => {
-            let is_told = road.custody.receipts(row.id).await?.iter().any(|receipt| receipt.stage == 2);
-            Ok(is_told || !road.custody.deliveries(row.id).await?.is_empty())
-        }
-    }
-}
-
 /// A transfer that the sender cancelled at the portal while this box was delivering it, or had delivered it and not told
 /// yet: a person here must look, and nothing can be told of it through the portal any more.
 pub(crate) async fn cancelled_too_late(road: &Road, row: &TransferRow) -> Result<(), StepError> {
-    let in_pacs = is_in_pacs(road, row).await?;
+    let in_pacs = is_in_pacs(row);
     let ask = NewAsk {
         id: row.id,
         about: row.id,
@@ -349,8 +352,12 @@ pub(crate) async fn cancelled_too_late(road: &Road, row: &TransferRow) -> Result
 /// When this returns, the answer stands and is told by itself, also after a power cut.
 ///
 /// # Errors
-/// If nobody asked, or storage failed.
-pub async fn answer(road: &Road, row: &TransferRow, removed: bool, by: &str) -> Result<(), StepError> {
+/// If nobody asked, an instance is still on its way to the PACS, or storage failed.
+pub async fn answer(road: &Road, row: &TransferRow, removed: bool, by: &str) -> Result<(), AnswerError> {
+    // A delivery that was stopped finishes the instance it is at: nobody can have removed that one yet.
+    if removed && road.on_the_way.has(row.id) {
+        return Err(AnswerError::StillOnItsWay);
+    }
     let asks = road.custody.asks_about(row.id).await?;
     let open = asks.into_iter().find(|row| row.ask.state == AskState::Open).ok_or(NotNow)?;
     let to = if removed { AskState::Granted } else { AskState::Refused };
@@ -380,7 +387,7 @@ pub async fn answer(road: &Road, row: &TransferRow, removed: bool, by: &str) -> 
     if !moved {
         road.custody.change_ask(change, outbox, records, road.now()).await?;
         if removed && matches!(row.state, State::Inbound(InboundState::Reported { .. })) {
-            road.custody.set_due(row.id, Some(road.now())).await?;
+            road.set_due(row, Some(road.now())).await?;
         }
     }
     Ok(())
@@ -468,7 +475,7 @@ async fn is_gone(road: &Road, transfer: &TransferRow) -> Result<bool, CustodyErr
         | InboundState::Expired { .. }
         | InboundState::Failed { .. } => {
             if transfer.collection.is_some() && is_kept_for_long(road, transfer) {
-                road.custody.set_due(transfer.id, Some(road.now())).await?;
+                road.set_due(transfer, Some(road.now())).await?;
             }
             Ok(transfer.collection.is_none())
         }

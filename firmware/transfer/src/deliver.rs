@@ -127,7 +127,9 @@ impl Worker for Deliverer {
             )
         });
         let Some(row) = ready else { return Worked::Idle };
+        let on_the_way = self.road.on_the_way.enter(row.id);
         let result = deliver(&self.road, row).await;
+        drop(on_the_way);
         self.handle(row, result).await;
         Worked::More
     }
@@ -220,6 +222,10 @@ async fn store_all(
     let mut outcome = Ok(());
     let mut moves = road.custody.work();
     moves.mark_unchanged();
+    // The row that led here may be older than what somebody decided since.
+    if !goes_on(road, row.id).await? {
+        return Err(DeliverError::Stopping);
+    }
     for instance in batch {
         // Somebody may have stopped it: nothing more goes to the PACS then.
         if moves.has_changed().unwrap_or(true) {

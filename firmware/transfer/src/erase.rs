@@ -42,7 +42,7 @@ impl Eraser {
 
     /// It ended before anything came.
     async fn nothing_to_erase(&self, row: &TransferRow) {
-        if let Err(error) = self.road.custody.set_due(row.id, None).await {
+        if let Err(error) = self.road.set_due(row, None).await {
             error!(transfer = %row.id, %error, "the ledger cannot put a transfer to rest");
         }
     }
@@ -63,7 +63,7 @@ impl Eraser {
                 after(now, LOOK_AGAIN)
             }
         };
-        if let Err(error) = self.road.custody.set_due(row.id, Some(later)).await {
+        if let Err(error) = self.road.set_due(row, Some(later)).await {
             error!(transfer = %row.id, %error, "the ledger cannot postpone erasing");
         }
     }

@@ -89,7 +89,7 @@ pub fn step(state: &S, event: InboundEvent, now: Timestamp) -> Result<Verdict<S>
         InboundEvent::Recalled => recalled(state, now),
         InboundEvent::AskedBack => asked_back(state, now),
         InboundEvent::GivenBack => given_back(state, now),
-        InboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now }),
+        InboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now, in_pacs: state.in_pacs() }),
         InboundEvent::MustHold(reason) => held(state, reason, now),
         InboundEvent::Resumed => resumed(state, now),
         InboundEvent::Erased => erased(state, now),
@@ -188,7 +188,7 @@ fn reported(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 fn declined(state: &S, reason: DeclineReason, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         // Some of it is in the PACS: whoever refuses it now would say what is not true.
-        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Err(NotNow),
+        S::Held { back_to, .. } if back_to.in_pacs() => Err(NotNow),
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Held { .. } => {
             let effects = vec![Effect::Tell(Telling::Decline), Effect::EraseAfterKeeping];
             Ok(Verdict::Move(S::Declined { reason, at: now }, effects))
@@ -207,7 +207,7 @@ fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
         }
         S::Delivering { .. } | S::Delivered { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
         // Held already, for whatever reason: the question waits beside it.
-        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Ok(Verdict::Stay),
+        S::Held { back_to, .. } if back_to.in_pacs() => Ok(Verdict::Stay),
         S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping])),
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
         S::Reported { .. } | S::Erased { .. } => Err(NotNow),
@@ -223,7 +223,7 @@ fn asked_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
         }
         S::Delivering { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
         // Held already, for whatever reason: the question waits beside it.
-        S::Held { back_to, .. } if may_be_in_pacs(back_to) => Ok(Verdict::Stay),
+        S::Held { back_to, .. } if back_to.in_pacs() => Ok(Verdict::Stay),
         S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow])),
         S::Delivered { .. } | S::Reported { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
@@ -240,30 +240,17 @@ fn given_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     }
 }
 
-/// Whether the PACS has, or may have, some of it.
-fn may_be_in_pacs(state: &S) -> bool {
-    match state {
-        S::Delivering { .. } | S::Delivered { .. } | S::Reported { .. } => true,
-        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => false,
-        S::Erased { .. } | S::Held { .. } | S::Recalled { .. } => false,
-        S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => false,
-    }
-}
-
 fn for_a_person(state: &S, now: Timestamp) -> S {
     S::Held { back_to: Box::new(state.clone()), reason: HoldReason::AskedBack, since: now }
 }
 
 /// Expired at the portal. What the PACS has stays there, and nobody can be told any more: receipt 2 would be refused.
 fn expired(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+    let end = S::Expired { at: now, in_pacs: state.in_pacs() };
     match state {
-        S::Delivered { .. } => Ok(Verdict::Move(S::Expired { at: now }, vec![Effect::EraseAfterKeeping])),
-        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
-            ended(state, S::Expired { at: now })
-        }
-        S::Delivering { .. } | S::Held { .. } | S::Reported { .. } | S::Erased { .. } => {
-            ended(state, S::Expired { at: now })
-        }
+        S::Delivered { .. } => Ok(Verdict::Move(end, vec![Effect::EraseAfterKeeping])),
+        S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => ended(state, end),
+        S::Delivering { .. } | S::Held { .. } | S::Reported { .. } | S::Erased { .. } => ended(state, end),
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
     }
 }
@@ -313,7 +300,7 @@ fn erased(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
         | S::Recalled { .. }
         | S::Declined { .. }
         | S::Expired { .. }
-        | S::Failed { .. } => Ok(Verdict::Move(S::Erased { at: now }, vec![])),
+        | S::Failed { .. } => Ok(Verdict::Move(S::Erased { at: now, in_pacs: state.in_pacs() }, vec![])),
         S::Erased { .. } => Ok(Verdict::Stay),
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } | S::Held { .. } => {
             Err(NotNow)

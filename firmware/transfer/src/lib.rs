@@ -44,6 +44,8 @@ pub mod inbound;
 pub mod line;
 // What the portal tells: receipts, refusals, and transfers for us.
 pub mod news;
+// What goes to the PACS at this moment.
+pub mod on_the_way;
 // The letter opened, every frame authenticated.
 pub mod open;
 // The outbound machine.

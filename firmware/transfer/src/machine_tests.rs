@@ -71,12 +71,12 @@ fn inbound_states() -> Vec<InboundState> {
         InboundState::Delivering { settled: 1, of: 2 },
         InboundState::Delivered { stored: 2, of: 2, at },
         InboundState::Reported { at },
-        InboundState::Erased { at },
+        InboundState::Erased { at, in_pacs: false },
         InboundState::Held { back_to: Box::new(fetching), reason: HoldReason::DigestMismatch, since: at },
         InboundState::Recalled { at },
         InboundState::Declined { reason: DeclineReason::Other, at },
-        InboundState::Expired { at },
-        InboundState::Failed { reason: FailReason::NotGenuine, at },
+        InboundState::Expired { at, in_pacs: false },
+        InboundState::Failed { reason: FailReason::NotGenuine, at, in_pacs: false },
     ]
 }
 
@@ -308,8 +308,25 @@ fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
 fn what_expires_at_the_portal_before_it_is_told_does_not_stay_delivered() {
     let delivered = InboundState::Delivered { stored: 2, of: 3, at: now() };
     let verdict = inbound::step(&delivered, InboundEvent::Expired, now()).unwrap();
-    let expired = InboundState::Expired { at: now() };
-    assert_eq!(verdict, Verdict::Move(expired, vec![Effect::EraseAfterKeeping]));
+    let expired = InboundState::Expired { at: now(), in_pacs: true };
+    assert_eq!(verdict, Verdict::Move(expired.clone(), vec![Effect::EraseAfterKeeping]));
+    // It stays known when the images are erased: nobody is told that nothing is left.
+    let erased = InboundState::Erased { at: now(), in_pacs: true };
+    assert_eq!(inbound::step(&expired, InboundEvent::Erased, now()), Ok(Verdict::Move(erased, vec![])));
+    let delivering = InboundState::Delivering { settled: 0, of: 3 };
+    let held =
+        InboundState::Held { back_to: Box::new(delivering), reason: HoldReason::PackDamaged, since: now() };
+    let failed = InboundState::Failed { reason: FailReason::NotGenuine, at: now(), in_pacs: true };
+    assert_eq!(
+        inbound::step(&held, InboundEvent::Failed(FailReason::NotGenuine), now()),
+        Ok(Verdict::Move(failed, vec![Effect::EraseAfterKeeping]))
+    );
+    let opened = InboundState::Opened { at: now() };
+    let untouched = InboundState::Expired { at: now(), in_pacs: false };
+    assert_eq!(
+        inbound::step(&opened, InboundEvent::Expired, now()),
+        Ok(Verdict::Move(untouched, vec![Effect::EraseAfterKeeping]))
+    );
     // What was told stays told.
     let reported = InboundState::Reported { at: now() };
     assert_eq!(inbound::step(&reported, InboundEvent::Expired, now()), Err(NotNow));

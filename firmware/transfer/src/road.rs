@@ -22,6 +22,7 @@ use crate::commitment::Claims;
 use crate::directory::DirectoryCopy;
 use crate::effect::{Effect, Verdict};
 use crate::inbound::{self, InboundEvent};
+use crate::on_the_way::OnTheWay;
 use crate::outbound::{self, OutboundEvent};
 use crate::portal_client::{Disposition, PortalClient, PortalError};
 use crate::{Clock, Random, worker};
@@ -122,6 +123,8 @@ pub struct RoadParts {
     pub portal_health: RwLock<Health>,
     /// How the PACS is.
     pub pacs_health: RwLock<Health>,
+    /// What goes to the PACS at this moment.
+    pub on_the_way: OnTheWay,
     /// Studies that their senders believe complete.
     pub claims: Claims,
     /// Asked to stop.
@@ -284,7 +287,7 @@ impl Road {
                 let pause = pause.unwrap_or_else(|| worker::backoff(row.attempts, jitter));
                 info!(transfer = %row.id, reason = reason.as_str(), pause_secs = pause.as_secs(), "transfer waits");
                 self.custody
-                    .set_waiting(row.id, reason, None, after(self.now(), pause), self.now())
+                    .set_waiting(row.id, kind, reason, None, after(self.now(), pause), self.now())
                     .await
                     .map_err(StepError::from)
             }
@@ -324,8 +327,19 @@ impl Road {
         }
         // Otherwise it would be due again at once, for ever.
         let later = after(self.now(), STEP_FAILED_PAUSE);
-        if let Err(error) = self.custody.set_due(row.id, Some(later)).await {
+        if let Err(error) = self.set_due(row, Some(later)).await {
             error!(transfer = %row.id, %error, "the ledger cannot postpone a transfer");
+        }
+    }
+
+    /// Schedules a transfer. One that has left this state meanwhile is left alone: its move said when it is due.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn set_due(&self, row: &TransferRow, due_at: Option<Timestamp>) -> Result<(), CustodyError> {
+        match self.custody.set_due(row.id, row.state.kind(), due_at).await {
+            Ok(()) | Err(CustodyError::Stale) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

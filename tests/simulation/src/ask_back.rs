@@ -154,25 +154,8 @@ async fn take_in(road: &Road, row: &Row, ask: Ask) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Whether the PACS has, or may have, some of it. Of what is over, receipt 2 tells.
 fn is_in_pacs(row: &Row) -> bool {
-    let State::Inbound(state) = &row.state else { return false };
-    let state = if let InboundState::Held { back_to, .. } = state { back_to } else { state };
-    match state {
-        InboundState::Delivering { .. } | InboundState::Delivered { .. } | InboundState::Reported { .. } => {
-            true
-        }
-        InboundState::Announced
-        | InboundState::Fetching { .. }
-        | InboundState::Opened { .. }
-        | InboundState::Reconciled { .. }
-        | InboundState::Held { .. } => false,
-        InboundState::Erased { .. }
-        | InboundState::Recalled { .. }
-        | InboundState::Declined { .. }
-        | InboundState::Expired { .. }
-        | InboundState::Failed { .. } => row.receipts.contains(&2),
-    }
+    matches!(&row.state, State::Inbound(state) if state.in_pacs())
 }
 
 /// A transfer that the sender cancelled at the portal while this box was delivering it, or had delivered it.
@@ -221,7 +204,8 @@ pub async fn answer(road: &Road, row: &Row, removed: bool) -> Result<(), StepErr
         change_ask(road, change, outbox).await?;
         if removed && matches!(row.state, State::Inbound(InboundState::Reported { .. })) {
             let now = road.now();
-            road.commit(move |ledger| ledger.set_due(about, Some(now))).await;
+            let kind = row.state.kind();
+            road.commit(move |ledger| ledger.set_due(about, kind, Some(now))).await;
         }
     }
     Ok(())
@@ -300,8 +284,8 @@ async fn is_gone(road: &Road, transfer: &Row) -> bool {
     let row = transfer.clone();
     let is_gone = road.look(move |ledger| ledger.is_gone(&row)).await;
     if !is_gone && transfer.state.kind().is_final() && transfer.due_at.is_none_or(|due| due > road.now()) {
-        let (id, now) = (transfer.id, road.now());
-        road.commit(move |ledger| ledger.set_due(id, Some(now))).await;
+        let (id, kind, now) = (transfer.id, transfer.state.kind(), road.now());
+        road.commit(move |ledger| ledger.set_due(id, kind, Some(now))).await;
     }
     is_gone
 }

@@ -259,8 +259,10 @@ impl Ledger {
             return Err(LedgerError::Stale);
         }
         // A choice that was undone and made again is another one.
-        let is_choice = from.kind() == Kind::Outbound(OutboundKind::Addressed);
-        if is_choice && row.state != *from && !self.mixes_choices {
+        let is_choice = from.kind() == Kind::Outbound(OutboundKind::Addressed) && !self.mixes_choices;
+        // Older progress, or a hold of it, takes nothing back.
+        let takes_back = from.kind() == to.kind() || to.held_from().is_some();
+        if (is_choice || takes_back) && row.state != *from && !takes_stale_moves {
             self.stale += 1;
             return Err(LedgerError::Stale);
         }
@@ -318,17 +320,17 @@ impl Ledger {
     }
 
     /// Notes what a transfer waits for and counts the attempt.
-    pub fn set_waiting(&mut self, id: TransferId, reason: WaitReason, due_at: Timestamp) {
-        if let Some(row) = self.rows.get_mut(&id) {
+    pub fn set_waiting(&mut self, id: TransferId, state: Kind, reason: WaitReason, due_at: Timestamp) {
+        if let Some(row) = self.rows.get_mut(&id).filter(|row| row.state.kind() == state) {
             row.waiting = Some(reason);
             row.due_at = Some(due_at);
             row.attempts += 1;
         }
     }
 
-    /// Schedules a transfer.
-    pub fn set_due(&mut self, id: TransferId, due_at: Option<Timestamp>) {
-        if let Some(row) = self.rows.get_mut(&id) {
+    /// Schedules a transfer that is still in this kind of state.
+    pub fn set_due(&mut self, id: TransferId, state: Kind, due_at: Option<Timestamp>) {
+        if let Some(row) = self.rows.get_mut(&id).filter(|row| row.state.kind() == state) {
             row.due_at = due_at;
         }
     }
@@ -360,7 +362,9 @@ impl Ledger {
             return Err(LedgerError::StillNeeded);
         }
         for id in self.of(collection).collect::<Vec<_>>() {
-            self.set_due(id, None);
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.due_at = None;
+            }
         }
         self.collections.get_mut(&collection).ok_or(LedgerError::Unknown)?.is_erasing = true;
         Ok(())
@@ -370,9 +374,11 @@ impl Ledger {
     pub fn finish_erasing(&mut self, collection: CollectionId, now: Timestamp) {
         for id in self.of(collection).collect::<Vec<_>>() {
             if let Some(row) = self.rows.get_mut(&id) {
-                row.state = match row.state {
+                row.state = match &row.state {
                     State::Outbound(_) => State::Outbound(OutboundState::Erased { at: now }),
-                    State::Inbound(_) => State::Inbound(InboundState::Erased { at: now }),
+                    State::Inbound(state) => {
+                        State::Inbound(InboundState::Erased { at: now, in_pacs: state.in_pacs() })
+                    }
                 };
             }
         }

@@ -155,9 +155,9 @@ pub async fn run_eraser(road: Road) {
             road.until_due().await;
             continue;
         };
-        let id = row.id;
+        let (id, kind) = (row.id, row.state.kind());
         let Some(collection) = row.collection else {
-            road.commit(move |ledger| ledger.set_due(id, None)).await;
+            road.commit(move |ledger| ledger.set_due(id, kind, None)).await;
             continue;
         };
         let is_needed = road.look(move |ledger| ledger.is_needed(collection)).await;
@@ -175,7 +175,7 @@ pub async fn run_eraser(road: Road) {
             Err(_) => {
                 road.sim.with(|world| world.tally.count(Sometimes::StillNeeded));
                 let later = after(road.now(), ERASE_AGAIN);
-                road.commit(move |ledger| ledger.set_due(id, Some(later))).await;
+                road.commit(move |ledger| ledger.set_due(id, kind, Some(later))).await;
             }
         }
     }

@@ -239,7 +239,7 @@ impl Road {
                 let jitter = self.sim.with(|world| world.random.byte());
                 let pause = pause.unwrap_or_else(|| backoff(row.attempts, jitter));
                 let (id, due_at) = (row.id, after(self.now(), pause));
-                self.commit(move |ledger| ledger.set_waiting(id, reason, due_at)).await;
+                self.commit(move |ledger| ledger.set_waiting(id, kind, reason, due_at)).await;
                 Ok(())
             }
             Disposition::Hold(reason) => self.hold(row, reason).await,
@@ -267,8 +267,8 @@ impl Road {
         if failure == StepError::Ledger(LedgerError::Stale) {
             return;
         }
-        let (id, later) = (row.id, after(self.now(), STEP_FAILED_PAUSE));
-        self.commit(move |ledger| ledger.set_due(id, Some(later))).await;
+        let (id, kind, later) = (row.id, row.state.kind(), after(self.now(), STEP_FAILED_PAUSE));
+        self.commit(move |ledger| ledger.set_due(id, kind, Some(later))).await;
     }
 
     /// As `transfer::worker::until_due`.

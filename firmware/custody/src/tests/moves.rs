@@ -209,16 +209,54 @@ async fn waiting_counts_attempts_and_remembers_since_when() {
     receive(&custody, 1, 1);
     let study = only_study(&custody).await;
     let portal = WaitReason::PortalUnreachable;
-    custody.set_waiting(study.transfer, portal, Some("no route"), at(20), at(10)).await.unwrap();
-    custody.set_waiting(study.transfer, portal, None, at(40), at(30)).await.unwrap();
+    let kind = Kind::Outbound(OutboundKind::Collecting);
+    custody.set_waiting(study.transfer, kind, portal, Some("no route"), at(20), at(10)).await.unwrap();
+    custody.set_waiting(study.transfer, kind, portal, None, at(40), at(30)).await.unwrap();
     let row = custody.transfer(study.transfer).await.unwrap().unwrap();
     assert_eq!((row.attempts, row.waiting, row.waiting_since), (2, Some(portal), Some(at(10))));
-    custody.set_waiting(study.transfer, WaitReason::PortalBusy, None, at(40), at(30)).await.unwrap();
+    custody.set_waiting(study.transfer, kind, WaitReason::PortalBusy, None, at(40), at(30)).await.unwrap();
     let row = custody.transfer(study.transfer).await.unwrap().unwrap();
     assert_eq!((row.attempts, row.waiting_since, row.due_at), (3, Some(at(30)), Some(at(40))));
     close_study(&custody, &study).await;
     let row = custody.transfer(study.transfer).await.unwrap().unwrap();
     assert_eq!((row.attempts, row.waiting, row.waiting_since, row.due_at), (0, None, None, None));
+    // Whoever tried in the old state is told, and changes nothing.
+    let late = custody.set_waiting(study.transfer, kind, portal, None, at(60), at(50)).await;
+    assert!(matches!(late, Err(CustodyError::Stale)), "{late:?}");
+    let late = custody.set_due(study.transfer, kind, Some(at(60))).await;
+    assert!(matches!(late, Err(CustodyError::Stale)), "{late:?}");
+    let row = custody.transfer(study.transfer).await.unwrap().unwrap();
+    assert_eq!((row.attempts, row.waiting, row.due_at), (0, None, None));
+}
+
+#[tokio::test]
+async fn older_progress_takes_nothing_back() {
+    let (_dir, custody) = empty_ward();
+    receive(&custody, 1, 1);
+    let study = only_study(&custody).await;
+    close_study(&custody, &study).await;
+    let advance = |from: OutboundState, to: OutboundState| {
+        custody.advance(study.transfer, State::Outbound(from), State::Outbound(to), Changes::default(), at(9))
+    };
+    let sending = |parts_done| OutboundState::Sending { parts_done, parts_total: 9 };
+    let Some(State::Outbound(queued)) = custody.transfer(study.transfer).await.unwrap().map(|row| row.state)
+    else {
+        panic!("it leaves");
+    };
+    let addressed = OutboundState::Addressed { at: at(6), leaves_at: at(6), undo_to: None };
+    advance(queued, addressed.clone()).await.unwrap();
+    advance(addressed, sending(0)).await.unwrap();
+    advance(sending(0), sending(4)).await.unwrap();
+    let late = advance(sending(0), sending(2)).await;
+    assert!(matches!(late, Err(CustodyError::Stale)), "{late:?}");
+    let hold = |back_to: OutboundState| OutboundState::Held {
+        back_to: Box::new(back_to),
+        reason: HoldReason::LetterUnreadable,
+        since: at(9),
+    };
+    let late = advance(sending(0), hold(sending(0))).await;
+    assert!(matches!(late, Err(CustodyError::Stale)), "{late:?}");
+    advance(sending(4), hold(sending(4))).await.unwrap();
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use beeldbox_protocol::admin::{
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
 use beeldbox_transfer::address::{self, AddressError, Decision};
-use beeldbox_transfer::ask_back::{self, AskError};
+use beeldbox_transfer::ask_back::{self, AnswerError, AskError};
 use beeldbox_transfer::close;
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
@@ -151,7 +151,13 @@ impl Desk {
             Question::AskBack { transfer, reason } => self.ask_back(transfer, reason, &actor).await,
             Question::AnswerAsk { transfer, removed } => {
                 let row = self.row(transfer).await?;
-                ask_back::answer(&self.road, &row, removed, &actor).await.map_err(step_refused)?;
+                ask_back::answer(&self.road, &row, removed, &actor).await.map_err(|failure| match failure {
+                    AnswerError::StillOnItsWay => refusal(
+                        RefusalCode::NotNow,
+                        "the last image is still on its way to the PACS; remove it there too, then answer again",
+                    ),
+                    AnswerError::Step(step) => step_refused(step),
+                })?;
                 Ok(Reply::Done)
             }
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
@@ -361,12 +367,14 @@ impl Desk {
     async fn resume(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
         self.check_not_asked_back(transfer).await?;
+        let mut changes =
+            Changes { audit: vec![self.audited(actor, "resume", transfer)], ..Changes::default() };
         if let State::Outbound(OutboundState::Held { reason: HoldReason::RecipientKeyChanged, .. }) =
             &row.state
         {
-            self.accept_new_key(&row, actor).await?;
+            changes.known_key = self.compared_key(&row, actor)?;
+            changes.audit.push(self.audited(actor, "accept-key", transfer));
         }
-        let changes = Changes { audit: vec![self.audited(actor, "resume", transfer)], ..Changes::default() };
         let moved = match &row.state {
             State::Outbound(_) => {
                 self.road.step_outbound(&row, OutboundEvent::Resumed, changes).await.map(|to| to.is_some())
@@ -382,24 +390,23 @@ impl Desk {
             if row.waiting.is_none() {
                 return Err(step_refused(NotNow.into()));
             }
-            self.road.custody.set_due(transfer, Some(self.road.now())).await.map_err(storage)?;
+            self.road.set_due(&row, Some(self.road.now())).await.map_err(storage)?;
         }
         news::catch_up(&self.road, &transfer).await;
         Ok(Reply::Done)
     }
 
     /// A person compared the new key of a known partner: from now on it is the known one.
-    async fn accept_new_key(&self, row: &TransferRow, actor: &str) -> Result<(), Refusal> {
-        let Some(snapshot) = &row.addressee else { return Ok(()) };
+    fn compared_key(&self, row: &TransferRow, actor: &str) -> Result<Option<KnownKey>, Refusal> {
+        let Some(snapshot) = &row.addressee else { return Ok(None) };
         let (addressee, recipient) = address::look_up(&self.road, &snapshot.id).map_err(address_refused)?;
-        let key = KnownKey {
+        Ok(Some(KnownKey {
             ura: addressee.ura.clone(),
             endpoint: address::endpoint_of(&addressee),
             key_id: recipient.key_id().to_string(),
             first_seen_at: self.road.now(),
             confirmed_by: Some(actor.to_owned()),
-        };
-        self.road.custody.remember_key(key).await.map_err(storage)
+        }))
     }
 
     async fn import(&self, transfer: TransferId, patient_id: Option<&Confidential>, actor: &str) -> Answer {
