@@ -259,12 +259,45 @@ impl Certificates {
             let (expected, found) = (self.ura.clone(), leaf.ura);
             return Err(EnrolError::OtherOrganisation { expected, found }.into());
         }
+        self.check_would_be_used(what, leaf.not_before, leaf.not_after)?;
         match what {
             CertificateUse::Portal => self.use_at_portal(chain, key).await?,
             CertificateUse::Signing => self.import_signing(chain, key, anchors).await?,
         }
         info!(what = word(what), "a certificate was imported");
         Ok(())
+    }
+
+    /// Whether a certificate with this life would be used, now and after the next start.
+    fn check_would_be_used(
+        &self,
+        what: CertificateUse,
+        valid_from: Timestamp,
+        valid_until: Timestamp,
+    ) -> Result<(), CertificateError> {
+        let now = (self.clock)();
+        if valid_until < now {
+            return Err(CertificateError::Unusable(format!("its time is over since {valid_until}")));
+        }
+        if now < valid_from {
+            return Err(CertificateError::Unusable(format!("it is not valid before {valid_from}")));
+        }
+        let present = match what {
+            CertificateUse::Portal => self.shown_to_portal(),
+            CertificateUse::Signing => Some(self.signing.clone()),
+        };
+        let rank = |from, until| identity::rank(from, until, now);
+        match present {
+            Some(present)
+                if rank(present.valid_from, present.valid_until) > rank(valid_from, valid_until) =>
+            {
+                Err(CertificateError::Unusable(format!(
+                    "the certificate in use was issued later, on {}, and would be used again after the next start",
+                    present.valid_from
+                )))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn requested_key(&self, what: CertificateUse) -> Result<Zeroizing<String>, CertificateError> {

@@ -9,8 +9,8 @@
 //!   identity/recipient.sealed                            recipient keys, newest first, with when each was replaced
 //! ```
 //!
-//! Of two certificates for one use, the one that is valid longer is used: a renewal outlives the file it came from, and a
-//! file that a person put there later outlives an old renewal.
+//! Of two certificates for one use, the one that was issued later is used, if it is valid: a renewal comes after the file it
+//! renews, and a file that a person put there later comes after an old renewal.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -216,19 +216,31 @@ fn place(name: &str) -> String {
     format!("identity/{name}")
 }
 
-/// The pair for a use: from the credentials or sealed, whichever is valid longer. Nothing if there is neither.
+/// What counts when two certificates could be used for the same: the greater one is.
+pub fn rank(valid_from: Timestamp, valid_until: Timestamp, now: Timestamp) -> (bool, Timestamp, Timestamp) {
+    (valid_from <= now && now <= valid_until, valid_from, valid_until)
+}
+
+/// The pair for a use: from the credentials or sealed, whichever has the higher [`rank`]. Nothing if there is neither.
 ///
 /// # Errors
 /// If one of them is there and cannot be read.
-pub fn choose(sealed: &Sealed, what: CertificateUse, certificate: &Path, key: &Path) -> Result<Option<Pair>> {
+pub fn choose(
+    sealed: &Sealed,
+    what: CertificateUse,
+    certificate: &Path,
+    key: &Path,
+    now: Timestamp,
+) -> Result<Option<Pair>> {
     // A key without its certificate waits for one, as before enrolment.
     let given = match certificate.exists() {
         true => Some(read_pair(certificate, key)?),
         false => None,
     };
     let own = sealed.pair(what)?;
+    let rank_of = |pair: &Pair| rank(pair.facts.not_before, pair.facts.not_after, now);
     Ok(match (given, own) {
-        (Some(given), Some(own)) if own.facts.not_after > given.facts.not_after => Some(own),
+        (Some(given), Some(own)) if rank_of(&own) > rank_of(&given) => Some(own),
         (Some(given), _) => Some(given),
         (None, own) => own,
     })

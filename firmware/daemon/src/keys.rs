@@ -59,13 +59,14 @@ impl Keys {
             CertificateUse::Signing,
             &files.signing_certificate,
             &files.signing_key,
+            now,
         )?
         .with_context(|| format!("no signing certificate at {}", files.signing_certificate.display()))?;
         let signer = OrganisationSigner::new(signing.key.secret_der(), signing.chain.clone())
             .with_context(|| format!("signing certificate {}", files.signing_certificate.display()))?;
         let anchors = anchors(settings)?;
         let portal =
-            identity::choose(&sealed, CertificateUse::Portal, &files.tls_certificate, &files.tls_key)?;
+            identity::choose(&sealed, CertificateUse::Portal, &files.tls_certificate, &files.tls_key, now)?;
         if portal.as_ref().is_some_and(|pair| pair.facts.ura != *signer.ura()) {
             bail!("TLS certificate and signing certificate name different organisations");
         }

@@ -27,6 +27,7 @@ use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -342,13 +343,21 @@ pub(crate) async fn draft_at_portal(
     road.note_portal(&created);
     created?;
     let there = road.portal.task(&row.id).await?;
-    let is_current = there.owner == draft.owner && there.priority == draft.priority;
+    let is_current = there.owner == draft.owner
+        && there.priority == draft.priority
+        && end_of(&there).is_some_and(|end| end_of(&draft) <= Some(end));
     if is_current || status_of(&there)? != TaskStatus::Draft {
         return Ok(there);
     }
-    let current = Task { owner: draft.owner, priority: draft.priority, ..there };
+    let restriction = draft.restriction;
+    let current = Task { owner: draft.owner, priority: draft.priority, restriction, ..there };
     road.portal.update_task(&row.id, &current).await?;
     Ok(road.portal.task(&row.id).await?)
+}
+
+/// Until when the portal offers a transfer.
+fn end_of(task: &Task) -> Option<Timestamp> {
+    task.restriction.as_ref()?.period.as_ref()?.end
 }
 
 /// Sends parts, several at a time, in whatever order they get there. Gives each as it is there.

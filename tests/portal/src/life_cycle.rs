@@ -109,7 +109,8 @@ pub fn check_change(
         ("requester", task.requester == stored.requester),
         // A draft may still be turned to another addressee: nobody has seen it.
         ("owner", from == to && from == TaskStatus::Draft || task.owner == stored.owner),
-        ("restriction", task.restriction == stored.restriction),
+        // Parts may have gone ahead long before the study was addressed.
+        ("restriction", from == to && from == TaskStatus::Draft || task.restriction == stored.restriction),
         ("authoredOn", task.authored_on == stored.authored_on),
         ("priority", from == TaskStatus::Draft || task.priority == stored.priority),
         ("input", from == TaskStatus::Draft || task.input == stored.input),

@@ -63,7 +63,12 @@ async fn a_box_without_a_certificate_enrols_with_a_code_and_sends() {
         story.portal().enrolment_code("90000404".parse().expect("a URA"), "Another").await.expect("a code");
     is_refused(&story, enrol(&other, authority(&story)), RefusalCode::BadValue).await;
     let fingerprint = authority(&story).to_string();
-    let said = story.beeldboxctl(At::Noord, &["enrol", "--code", &code, "--fingerprint", &fingerprint]).await;
+    let code_file = story.root().join("code.txt");
+    std::fs::write(&code_file, format!("{code}\n")).expect("a file");
+    let code_file = code_file.display().to_string();
+    let said = story
+        .beeldboxctl(At::Noord, &["enrol", "--code-file", &code_file, "--fingerprint", &fingerprint])
+        .await;
     assert!(said.contains("for the portal") && said.contains("days left"), "{said}");
     is_refused(&story, enrol(&code, authority(&story)), RefusalCode::CodeRefused).await;
 

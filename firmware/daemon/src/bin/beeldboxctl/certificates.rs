@@ -1,6 +1,6 @@
 //! Commands about the certificates and keys of the box.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -31,9 +31,10 @@ impl From<For> for CertificateUse {
 /// Enrolment with a one-time code.
 #[derive(Args)]
 pub struct Enrol {
-    /// The code. It is worth one certificate.
-    #[arg(long)]
-    code: String,
+    /// A file with the code, which is worth one certificate; without it, the code is read from standard input. It is no
+    /// argument: every program on the machine can read those.
+    #[arg(long, default_value = "-")]
+    code_file: PathBuf,
     /// SHA-256 of the portal's authority, which came with the code; colons and spaces do not count.
     #[arg(long)]
     fingerprint: String,
@@ -63,7 +64,11 @@ impl Enrol {
         let plain: String =
             self.fingerprint.chars().filter(|c| !matches!(c, ':' | ' ')).collect::<String>().to_lowercase();
         let fingerprint: Digest = plain.parse().context("a fingerprint is 64 hexadecimal digits")?;
-        Ok(Question::Enrol { code: Confidential::new(self.code.trim()), fingerprint })
+        if self.code_file == Path::new("-") && std::io::stdin().is_terminal() {
+            eprintln!("The code, then Enter and Ctrl-D:");
+        }
+        let code = String::from_utf8(read(&self.code_file)?).context("a code is text")?;
+        Ok(Question::Enrol { code: Confidential::new(code.trim()), fingerprint })
     }
 }
 
