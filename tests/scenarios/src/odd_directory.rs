@@ -219,7 +219,8 @@ async fn next_request(stream: &mut (impl AsyncBufReadExt + AsyncReadExt + Unpin)
     }
 }
 
-fn portal_as(hospital: &Path, portal_url: &str) -> DirectorySource {
+/// The directory of the portal, as the hospital with this folder reads it.
+pub fn portal_as(hospital: &Path, portal_url: &str) -> DirectorySource {
     let pem = |file: &str| CertificateDer::from_pem_file(hospital.join(file)).expect("a certificate");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(pem("portal-authority.pem")).expect("the authority");
