@@ -179,6 +179,23 @@ async fn read_head(client: &mut TcpStream) -> Option<(String, Option<String>)> {
     Some((target, password))
 }
 
+/// A way to the portal over IPv6 alone: gives the port on the IPv6 loopback that leads there. Nothing listens on that port
+/// of the IPv4 loopback.
+pub async fn ipv6_way_to(portal: SocketAddr) -> u16 {
+    let listener = TcpListener::bind("[::1]:0").await.expect("IPv6 on the loopback");
+    let port = listener.local_addr().expect("its address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // Whoever breaks off is none of our business.
+                let Ok(mut portal) = TcpStream::connect(portal).await else { return };
+                let _ended = tokio::io::copy_bidirectional(&mut client, &mut portal).await;
+            });
+        }
+    });
+    port
+}
+
 impl TwoHospitals {
     /// From now on this box reaches the portal through the line only. It starts again.
     pub async fn goes_through_line(&self, at: At, line: &NarrowLine) {

@@ -8,8 +8,6 @@
 //! cargo test -p beeldbox-scenarios --test foreign_directory -- --ignored
 //! ```
 
-use std::io::Write;
-
 use beeldbox_protocol::admin::{AddresseePage, Question, Reception, Reply};
 use beeldbox_scenarios::ending::Repeats;
 use beeldbox_scenarios::foreign_directory::ForeignDirectory;
@@ -35,10 +33,9 @@ async fn the_address_book_is_read_from_a_foreign_fhir_server() {
     let loaded = directory.load(&folder, &story.demo.portal_url).await;
     assert!(loaded > 100, "only {loaded} resources were loaded");
 
-    let mut settings =
-        std::fs::OpenOptions::new().append(true).open(folder.join("beeldbox.toml")).expect("the settings");
-    settings.write_all(directory.settings().as_bytes()).expect("more settings");
-    story.kill(At::Noord).await;
+    story
+        .change_settings(At::Noord, "\n[keeping]\n", &format!("{}\n[keeping]\n", directory.settings()))
+        .await;
     story
         .until("the address book is read from the foreign server", async || {
             let portal = story.status(At::Noord).await.portal;

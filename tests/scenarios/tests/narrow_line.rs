@@ -9,7 +9,7 @@ use beeldbox_peer::study::StudySpec;
 use beeldbox_protocol::admin::{Question, Reply, StateCode, StudyRef};
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_scenarios::ending::Repeats;
-use beeldbox_scenarios::narrow_line::NarrowLine;
+use beeldbox_scenarios::narrow_line::{NarrowLine, ipv6_way_to};
 use beeldbox_scenarios::two_hospitals::{At, Study, TwoHospitals, ZUID};
 
 const MIB: u64 = 1024 * 1024;
@@ -46,6 +46,20 @@ async fn two_boxes_behind_proxies_with_a_password_exchange() {
     assert!(story.status(At::Noord).await.portal.last_answer_at.is_none());
     assert!(!story.log("noord-box").contains("doorgang"), "the password is in a log");
     story.is_so("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
+#[tokio::test]
+async fn the_portal_is_reached_over_ipv6_alone() {
+    let story = TwoHospitals::start().await;
+    let (_, port) = story.demo.portal_url.rsplit_once(':').expect("a port");
+    let portal = format!("127.0.0.1:{port}").parse().expect("an address");
+    let there = format!("https://[::1]:{}", ipv6_way_to(portal).await);
+    for at in [At::Noord, At::Zuid] {
+        story.change_settings(at, &story.demo.portal_url, &there).await;
+    }
+    let study = story.a_study(1, 10);
+    story.goes_through(&study).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
 
 /// Cuts the line every few seconds until the transfer is in this state; says how often.
