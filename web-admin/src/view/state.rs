@@ -91,6 +91,9 @@ impl StateView {
             let reason = words.t(decline_word(reason));
             sentence.push(words.fill("state.declined-because", &[("reason", &reason)]));
         }
+        if situation.is_partly_in_pacs {
+            sentence.push(words.t("state.partly-in-pacs"));
+        }
         if situation.is_overdue {
             sentence.push(words.t(match direction {
                 Direction::Out => "state.overdue-out",
@@ -197,7 +200,8 @@ fn look(state: StateCode, direction: Direction) -> Look {
         StateCode::Held => of("bad", Icon::Stop, "state.held", "state.held-line"),
         StateCode::Recalled => of("quiet", Icon::Stop, "state.recalled", "state.recalled-line"),
         StateCode::Declined => of("bad", Icon::Stop, "state.declined", "state.declined-line"),
-        StateCode::Expired => of("bad", Icon::Clock, "state.expired", "state.expired-line"),
+        StateCode::Expired if is_out => of("bad", Icon::Clock, "state.expired", "state.expired-line"),
+        StateCode::Expired => of("bad", Icon::Clock, "state.expired", "state.in-expired-line"),
         StateCode::Failed => of("bad", Icon::Stop, "state.failed", "state.failed-line"),
     }
 }

@@ -60,6 +60,7 @@ pub fn situation(state: StateCode, since: Timestamp, who: WhoCode) -> Situation 
         who,
         is_overdue: false,
         undo_until: None,
+        is_partly_in_pacs: false,
     }
 }
 

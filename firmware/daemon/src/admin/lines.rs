@@ -215,6 +215,7 @@ fn plain(state: StateCode, since: Timestamp, who: WhoCode) -> Situation {
         who,
         is_overdue: false,
         undo_until: None,
+        is_partly_in_pacs: false,
     }
 }
 
@@ -273,9 +274,13 @@ fn inbound(situation: &mut Situation, state: &InboundState) {
         | InboundState::Reconciled { .. }
         | InboundState::Reported { .. }
         | InboundState::Erased { .. }
-        | InboundState::Recalled { .. }
-        | InboundState::Expired { .. }
-        | InboundState::Failed { .. } => {}
+        | InboundState::Recalled { .. } => {}
+        InboundState::Expired { in_pacs, .. } | InboundState::Failed { in_pacs, .. } => {
+            situation.is_partly_in_pacs = *in_pacs;
+            if *in_pacs {
+                situation.who = WhoCode::Technician;
+            }
+        }
     }
 }
 

@@ -170,4 +170,7 @@ pub struct Situation {
     /// Until when sending can be undone as if nothing had happened.
     #[serde(default)]
     pub undo_until: Option<Timestamp>,
+    /// In: whether the PACS has, or may have, some of it, although it ended without success.
+    #[serde(default)]
+    pub is_partly_in_pacs: bool,
 }

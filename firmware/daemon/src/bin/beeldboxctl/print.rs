@@ -275,9 +275,12 @@ fn sentence(situation: &Situation) -> String {
         StateCode::Held => format!("HELD: {}", situation.hold.as_ref().map_or("unknown reason", held)),
         StateCode::Recalled => "taken back by the sender".to_owned(),
         StateCode::Declined => format!("declined ({:?})", situation.declined),
-        StateCode::Expired => "expired: not collected in time".to_owned(),
+        StateCode::Expired => "expired: its time was over before it was settled".to_owned(),
         StateCode::Failed => "failed".to_owned(),
     };
+    if situation.is_partly_in_pacs {
+        sentence.push_str("; THE PACS HERE HAS SOME OF IT, or may have: look there, and call the sender");
+    }
     if situation.is_overdue {
         sentence.push_str(", LONGER THAN IT SHOULD: call them");
     }
