@@ -13,6 +13,7 @@ mod recipient_keys;
 mod renew;
 mod settings;
 mod setup;
+mod setup_record;
 mod start;
 
 use std::path::PathBuf;

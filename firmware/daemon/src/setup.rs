@@ -24,6 +24,7 @@ use crate::certificates::{
 use crate::identity::{Sealed, word};
 use crate::keys;
 use crate::settings::Settings;
+use crate::setup_record::{self, Done};
 
 /// Whether the box has no signing certificate, neither as a credential nor imported.
 ///
@@ -85,12 +86,13 @@ struct SetupDesk {
 
 impl Answers for SetupDesk {
     async fn answer(&self, call: Call) -> Answer {
+        let actor = call.actor.name;
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is asked has the same answer")]
         let answered = match call.question {
             Question::Certificates => Ok(Reply::Certificates(vec![self.line()])),
-            Question::RequestCertificate { what: CertificateUse::Signing } => self.request(),
+            Question::RequestCertificate { what: CertificateUse::Signing } => self.request(actor),
             Question::ImportCertificate { what: CertificateUse::Signing, content, password } => {
-                read_file(&content, password.as_ref()).and_then(|handed| self.import(handed))
+                read_file(&content, password.as_ref()).and_then(|handed| self.import(handed, actor))
             }
             _ => {
                 let message = "this box has no signing certificate yet: make a request with `beeldboxctl csr`, let \
@@ -116,19 +118,31 @@ impl SetupDesk {
     }
 
     /// The authority knows who asks: the name is for a person there.
-    fn request(&self) -> Result<Reply, CertificateError> {
+    fn request(&self, actor: String) -> Result<Reply, CertificateError> {
         let (key, request) = new_key(&self.name, &self.name)?;
         let pem = request.pem().context("a request as PEM")?;
         self.sealed.write(&requested(CertificateUse::Signing), key.as_bytes())?;
+        self.write_down(actor, "request certificate")?;
         Ok(Reply::CertificateRequest(pem))
     }
 
-    fn import(&self, (chain, key): crate::certificates::Handed) -> Result<Reply, CertificateError> {
+    fn write_down(&self, actor: String, action: &str) -> anyhow::Result<()> {
+        let done = Done { at: (self.clock)(), actor, action: action.to_owned() };
+        setup_record::write_down(&self.sealed, done)
+    }
+
+    fn import(
+        &self,
+        (chain, key): crate::certificates::Handed,
+        actor: String,
+    ) -> Result<Reply, CertificateError> {
         let key = match key {
             Some(key) => key,
             None => requested_key(self.sealed.read(&requested(CertificateUse::Signing))?)?,
         };
         let pair = believed_signing(chain, &key, &self.anchors, (self.clock)())?;
+        // Written down first: once the certificate is there, nobody can be asked who brought it.
+        self.write_down(actor, "import certificate")?;
         keep_pem(&self.sealed, CertificateUse::Signing, &as_pem(&pair, &key))?;
         info!("the signing certificate is there; the daemon ends to start as a whole");
         // The answer goes out first.

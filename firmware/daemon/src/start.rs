@@ -46,7 +46,7 @@ use crate::dicom_tls;
 use crate::keys::{self, Keys};
 use crate::renew::Renewer;
 use crate::settings::{self, Settings};
-use crate::setup;
+use crate::{setup, setup_record};
 
 /// Longest orderly stop: an instance on its way in may finish; what is not done by then stands in the ledger.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -67,6 +67,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 
     let (custody, recovery) = open_custody(&settings, keys.storage.clone(), started_at).await?;
     info!(recovery, "custody is open");
+    setup_record::take_over(&keys.sealed, &custody).await?;
     let directory = DirectoryCopy::new(settings.directory.refuse_after);
     directory.load(&custody, started_at).await.context("the stored directory")?;
     let user_agent = concat!("Beeldbox/", env!("CARGO_PKG_VERSION"));

@@ -211,6 +211,11 @@ async fn a_new_box_gets_its_signing_certificate_and_then_its_place_at_the_portal
             matches!(story.desk(At::Noord).ask_once(Question::Status).await, Ok(Ok(_)))
         })
         .await;
+    // Who did it before there was an audit trail stands in it.
+    let trail = story.beeldboxctl(At::Noord, &["audit"]).await;
+    for action in ["request certificate", "import certificate"] {
+        assert!(trail.contains(action), "{action} is not in the audit trail:\n{trail}");
+    }
     let ura = story.demo.noord.ura.parse().expect("a URA");
     let code = story.portal().enrolment_code(ura, story.demo.noord.name).await.expect("a code");
     story.ask(At::Noord, enrol(&code, authority(&story))).await;
