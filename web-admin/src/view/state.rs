@@ -350,3 +350,7 @@ pub fn recall_line(situation: &Situation, has_receipt: bool) -> &'static str {
         | StateCode::Reported => "sent.recall-arrived",
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
