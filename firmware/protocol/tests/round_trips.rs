@@ -220,6 +220,7 @@ impl Post {
                 parts: vec![ListedPart { sha256: Digest::of(&pack), len: pack.len() as u64 }],
             }],
             about: None,
+            in_answer_to: None,
         }
     }
 

@@ -69,6 +69,7 @@ fn seal_packs(sender: &Hospital, addressee: &Hospital, lengths: &[&[usize]]) -> 
             instances: Vec::new(),
             packs: Vec::new(),
             about: None,
+            in_answer_to: None,
         },
         packs: Vec::new(),
         data_sets: Vec::new(),

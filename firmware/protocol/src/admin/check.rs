@@ -69,4 +69,6 @@ pub enum CheckFlag {
     NoPatientId,
     /// No patient name was sent along.
     NoPatientName,
+    /// The request that it answers names another citizen service number or birthday.
+    OtherPatient,
 }

@@ -27,6 +27,9 @@ pub struct TransferLine {
     /// The newest question for it back, if there is one.
     #[serde(default)]
     pub ask: Option<AskLine>,
+    /// The request for images that it answers.
+    #[serde(default)]
+    pub answers: Option<TransferId>,
 }
 
 /// The other organisation of a transfer.
