@@ -36,6 +36,9 @@ pub use crate::reading::FrameReader;
 pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
 pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, QuietStudy, StudyRow};
 pub use crate::recovery::{DamagedStudy, RecoveryReport};
+pub use crate::requests::{
+    NewRequest, RequestChange, RequestPartner, RequestRow, RequestState, RequestWords, UnbelievedRequest,
+};
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
     AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
@@ -70,7 +73,7 @@ mod counts;
 mod reading;
 mod studies;
 mod transfers;
-// Moving, asking back, cutting, fetching, telling, erasing.
+// Moving, asking back, asking for images, cutting, fetching, telling, erasing.
 mod asks;
 mod erasing;
 mod inbound;
@@ -78,6 +81,8 @@ mod moving;
 mod outbox;
 mod parts;
 mod promise;
+mod request_reading;
+mod requests;
 // What is known of others, and what was done.
 mod audit;
 mod directory;

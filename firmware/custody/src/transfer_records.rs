@@ -9,6 +9,7 @@ use crate::asks::AskChange;
 use crate::audit::AuditRecord;
 use crate::reason::WaitReason;
 use crate::records::{CollectionId, Cursor};
+use crate::requests::RequestChange;
 use crate::state::{Direction, State};
 
 /// One transfer.
@@ -101,6 +102,8 @@ pub struct TransferConfidential {
     pub patient: Patient,
     /// What it is.
     pub summaries: Vec<StudySummary>,
+    /// The request for images that it answers.
+    pub in_answer_to: Option<TransferId>,
 }
 
 /// What a move changes beside the state, in the same commit. Whatever is absent stays as it was, except `due_at`: a
@@ -127,6 +130,8 @@ pub struct Changes {
     pub receipt: Option<(u8, Vec<u8>)>,
     /// A question about the transfer that this move makes or answers.
     pub ask: Option<AskChange>,
+    /// Requests for images that this move answers.
+    pub requests: Vec<RequestChange>,
     /// What the world has to be told.
     pub outbox: Vec<OutboxMessage>,
     /// What goes into the audit trail.
