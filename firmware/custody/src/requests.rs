@@ -96,10 +96,9 @@ impl RequestState {
             Answered, Asked, Asking, Expired, Open, Promised, Refused, Seen, Withdrawing, Withdrawn,
         };
         match self {
-            Asking => matches!(
-                to,
-                Asked | Seen | Promised | Withdrawing | Answered | Refused | Withdrawn | Expired
-            ),
+            Asking => {
+                matches!(to, Asked | Seen | Promised | Withdrawing | Answered | Refused | Withdrawn | Expired)
+            }
             Asked => matches!(to, Seen | Promised | Withdrawing | Answered | Refused | Withdrawn | Expired),
             Seen => matches!(to, Promised | Withdrawing | Answered | Refused | Withdrawn | Expired),
             Withdrawing => matches!(to, Promised | Answered | Refused | Withdrawn | Expired),

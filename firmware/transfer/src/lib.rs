@@ -74,6 +74,12 @@ pub mod send_ahead;
 mod several;
 // The body of an upload.
 mod upload;
+// Images asked for at another hospital.
+pub mod request;
+// What the portal is told of requests.
+mod request_telling;
+// Images that another hospital asks for.
+pub mod requested;
 // The shape that all workers share.
 pub mod worker;
 

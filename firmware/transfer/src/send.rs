@@ -229,7 +229,7 @@ async fn write_letter(
     addressee: &AddresseeSnapshot,
     parts: &[PartRow],
 ) -> Result<Letter, SendError> {
-    let TransferConfidential { note, reply_contact, patient, summaries, .. } =
+    let TransferConfidential { note, reply_contact, patient, summaries, in_answer_to, .. } =
         row.confidential.clone().ok_or(SendError::Incomplete)?;
     let mut packs = Vec::new();
     for pack in road.custody.packs(collection).await? {
@@ -279,6 +279,7 @@ async fn write_letter(
         instances,
         packs,
         about: None,
+        in_answer_to,
     })
 }
 

@@ -212,5 +212,6 @@ fn words_of(flag: CheckFlag) -> FlagWords {
         CheckFlag::NoPatientName => {
             of("no-patient-name", "send.flag-no-patient-name", "send.tick-no-patient-name")
         }
+        CheckFlag::OtherPatient => of("other-patient", "send.flag-other-patient", "send.tick-other-patient"),
     }
 }

@@ -233,6 +233,13 @@ impl World {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
             Question::OfferAgain { .. }
+            | Question::RequestImages { .. }
+            | Question::Requests { .. }
+            | Question::Request { .. }
+            | Question::WithdrawRequest { .. }
+            | Question::RefuseRequest { .. }
+            | Question::CheckAnswer { .. }
+            | Question::SendAnswer { .. }
             | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }

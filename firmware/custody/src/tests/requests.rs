@@ -55,7 +55,12 @@ fn record(action: &str) -> AuditRecord {
 }
 
 fn message(kind: &str) -> OutboxMessage {
-    OutboxMessage { kind: kind.to_owned(), transfer: None, payload: request_id().to_string().into(), due_at: at(0) }
+    OutboxMessage {
+        kind: kind.to_owned(),
+        transfer: None,
+        payload: request_id().to_string().into(),
+        due_at: at(0),
+    }
 }
 
 fn refuse(from: RequestState) -> RequestChange {
@@ -67,7 +72,10 @@ fn refuse(from: RequestState) -> RequestChange {
 async fn a_request_is_told_with_what_it_becomes_or_not_at_all() {
     let (_dir, custody) = empty_ward();
     let new = RequestChange::New(Box::new(open()));
-    custody.change_requests(vec![new.clone()], vec![message("seen")], vec![record("a")], at(1)).await.unwrap();
+    custody
+        .change_requests(vec![new.clone()], vec![message("seen")], vec![record("a")], at(1))
+        .await
+        .unwrap();
     let again = custody.change_requests(vec![new], vec![message("seen")], vec![record("a")], at(2)).await;
     assert!(matches!(again, Err(CustodyError::Stale)));
     assert_eq!(custody.due_outbox(at(9), 9).await.unwrap().len(), 1);

@@ -60,7 +60,7 @@ pub(super) fn storage(error: CustodyError) -> Refusal {
     refusal(RefusalCode::Storage, "the box's storage did not answer; look at its log")
 }
 
-fn step_refused(failure: StepError) -> Refusal {
+pub(super) fn step_refused(failure: StepError) -> Refusal {
     match failure {
         StepError::NotNow(_) => refusal(RefusalCode::NotNow, "this is not possible in its present state"),
         StepError::Custody(CustodyError::Stale) => {
@@ -70,7 +70,7 @@ fn step_refused(failure: StepError) -> Refusal {
     }
 }
 
-fn address_refused(failure: AddressError) -> Refusal {
+pub(super) fn address_refused(failure: AddressError) -> Refusal {
     match failure {
         AddressError::UnknownAddressee => {
             refusal(RefusalCode::NotFound, "the directory has no such addressee")
@@ -139,7 +139,16 @@ impl Desk {
             }
             Question::Check { study, addressee } => self.check(study, &addressee).await,
             Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
-                let decision = Decision { addressee, note, reply_contact, urgent, by: actor, acknowledged };
+                let in_answer_to = None;
+                let decision = Decision {
+                    addressee,
+                    note,
+                    reply_contact,
+                    urgent,
+                    by: actor,
+                    acknowledged,
+                    in_answer_to,
+                };
                 self.send(study, decision).await
             }
             Question::Transfers { before, limit } => self.transfers(Direction::Outbound, before, limit).await,
@@ -154,6 +163,13 @@ impl Desk {
                 ask_back::answer(&self.road, &row, removed, &actor).await.map_err(step_refused)?;
                 Ok(Reply::Done)
             }
+            Question::RequestImages { .. }
+            | Question::Requests { .. }
+            | Question::Request { .. }
+            | Question::WithdrawRequest { .. }
+            | Question::RefuseRequest { .. }
+            | Question::CheckAnswer { .. }
+            | Question::SendAnswer { .. } => self.about_requests(call.question, actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
             Question::Import { transfer, patient_id } => {
                 self.import(transfer, patient_id.as_ref(), &actor).await
@@ -185,7 +201,7 @@ impl Desk {
         Ok(Reply::Studies(rows.iter().map(lines::study_line).collect()))
     }
 
-    async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
+    pub(super) async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
         let found = self.road.custody.study(CollectionId(study.0)).await.map_err(storage)?;
         found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
     }
@@ -201,7 +217,7 @@ impl Desk {
         Ok(Reply::Done)
     }
 
-    async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
+    pub(super) async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
         let study = self.study(study).await?;
         let entry = self.road.directory.find(addressee);
         let entry =
@@ -226,21 +242,25 @@ impl Desk {
     }
 
     async fn send(&self, study: StudyRef, decision: Decision) -> Answer {
-        let study = match study {
-            StudyRef::Number(number) => self.study(number).await?,
-            StudyRef::Uid(uid) => {
-                let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
-                if found.len() > 1 {
-                    return Err(refusal(
-                        RefusalCode::Ambiguous,
-                        "more than one received study has this UID; use its number",
-                    ));
-                }
-                found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))?
-            }
-        };
+        let study = self.study_named(study).await?;
         address::address(&self.road, study.transfer, decision).await.map_err(address_refused)?;
         Ok(Reply::Sent(study.transfer))
+    }
+
+    /// A study by its number or its UID.
+    pub(super) async fn study_named(&self, study: StudyRef) -> Result<StudyRow, Refusal> {
+        let uid = match study {
+            StudyRef::Number(number) => return self.study(number).await,
+            StudyRef::Uid(uid) => uid,
+        };
+        let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
+        if found.len() > 1 {
+            return Err(refusal(
+                RefusalCode::Ambiguous,
+                "more than one received study has this UID; use its number",
+            ));
+        }
+        found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
     }
 
     async fn transfers(&self, direction: Direction, before: Option<TransferId>, limit: u32) -> Answer {

@@ -103,6 +103,7 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         created_at: row.created_at,
         situation: situation(row),
         ask: None,
+        answers: confidential.and_then(|confidential| confidential.in_answer_to),
     }
 }
 

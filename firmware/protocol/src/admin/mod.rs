@@ -27,9 +27,7 @@ use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
 pub use check::{Check, CheckFlag, StudyLine};
-pub use request::{
-    AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest,
-};
+pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
     CertificateLevel, CertificateLine, CertificateUse, NodeTest, NodeTestStage, NodeTestStep, PacsStatus,

@@ -34,11 +34,11 @@ use super::pack::{PACK_HEADER_LEN, PackId, SUITE};
 use super::recipient::{RecipientIdentity, RecipientVerified};
 use super::trust::{TrustAnchors, TrustError, VerifiedOrganisation};
 use crate::clinical::{Confidential, Patient, StudySummary};
-use crate::imaging_request::{UnusableRequest, WantedImages, check_request};
 use crate::ident::{
     AddresseeId, Digest, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferId,
     TransferSyntaxUid, Ura,
 };
+use crate::imaging_request::{UnusableRequest, WantedImages, check_request};
 
 /// Bytes of a full part; the last part of a pack may be shorter.
 pub const PART_LEN: u64 = 8 * 1024 * 1024;

@@ -27,10 +27,9 @@ pub fn may_move(mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
         (Mover::Addressee, InProgress) => matches!(to, Completed | Rejected),
         (Mover::Portal, Draft | Requested | InProgress) => to == Cancelled,
         (Mover::Addressee, Draft)
-        | (
-            Mover::Sender | Mover::Addressee | Mover::Portal,
-            Completed | Failed | Rejected | Cancelled,
-        ) => false,
+        | (Mover::Sender | Mover::Addressee | Mover::Portal, Completed | Failed | Rejected | Cancelled) => {
+            false
+        }
     }
 }
 
@@ -73,12 +72,9 @@ mod tests {
     fn a_request_ends_once_and_is_never_delivered_in_part() {
         for to in TaskStatus::ALL {
             for mover in MOVERS {
-                for from in [
-                    TaskStatus::Completed,
-                    TaskStatus::Failed,
-                    TaskStatus::Rejected,
-                    TaskStatus::Cancelled,
-                ] {
+                for from in
+                    [TaskStatus::Completed, TaskStatus::Failed, TaskStatus::Rejected, TaskStatus::Cancelled]
+                {
                     assert!(!may_move(mover, from, to), "{mover:?} {from} {to}");
                 }
                 assert!(!may_move(mover, to, TaskStatus::Failed));

@@ -53,6 +53,12 @@ impl TaskKind {
         }
     }
 
+    /// What a Task is about, if this version knows its code.
+    pub fn of(task: &Task) -> Option<Self> {
+        let code = task.code.as_ref().and_then(CodeableConcept::code);
+        Self::ALL.into_iter().find(|kind| Some(kind.code()) == code)
+    }
+
     /// Whether it is a letter alone: a question, which has no parts.
     pub fn is_question(self) -> bool {
         match self {
@@ -336,8 +342,6 @@ impl TransferNotice {
     /// If it is not a transfer, or something needed is missing.
     pub fn read(task: &Task) -> Result<Self, NotATransfer> {
         let bad = |what| NotATransfer { what };
-        let code = task.code.as_ref().and_then(CodeableConcept::code);
-        let kind = TaskKind::ALL.into_iter().find(|kind| Some(kind.code()) == code);
         let ura = |reference: &Option<Reference>| -> Option<Ura> { reference.as_ref()?.ura()?.parse().ok() };
         let business = task.business_status.as_ref().and_then(CodeableConcept::code);
         let why = task.status_reason.as_ref().and_then(CodeableConcept::code);
@@ -348,7 +352,7 @@ impl TransferNotice {
             values(&task.output, receipt_kind(stage)).map(move |jws| (stage, jws.to_owned()))
         });
         Ok(TransferNotice {
-            kind: kind.ok_or(bad("unknown code"))?,
+            kind: TaskKind::of(task).ok_or(bad("unknown code"))?,
             transfer: task.id.parse().map_err(|_| bad("its id is not that of a transfer"))?,
             version: task.meta.version_id.clone().ok_or(bad("no version"))?,
             last_updated: task.meta.last_updated.ok_or(bad("no time of change"))?,

@@ -6,7 +6,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
-use crate::certificates;
+use crate::{certificates, requests};
 
 /// Prints an answer.
 pub fn reply(reply: &Reply) {
@@ -47,6 +47,9 @@ pub fn reply(reply: &Reply) {
             }
             say!("{}", test.advice);
         }
+        Reply::Requested(request) => say!("{request}"),
+        Reply::Requests(page) => requests::page(page),
+        Reply::Request(line) => requests::line(line),
         Reply::Audit(lines) => {
             for line in lines {
                 let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
@@ -95,6 +98,13 @@ fn status(status: &Status) {
             status.asked_back
         );
     }
+    if status.requests_open + status.requests_not_believed > 0 {
+        say!(
+            "  REQUESTS   {} of other hospitals wait for an answer, {} are not believed: see requests",
+            status.requests_open,
+            status.requests_not_believed
+        );
+    }
     say!(
         "  disk       {} MiB free{}",
         status.free_bytes / (1024 * 1024),
@@ -133,7 +143,8 @@ fn who(patient: &Patient) -> String {
     format!("{} ({})", text(patient.name.as_ref()), text(patient.id.as_ref()))
 }
 
-fn text(value: Option<&Confidential>) -> &str {
+/// A text, or that it was not sent along.
+pub fn text(value: Option<&Confidential>) -> &str {
     value.map_or("(not sent along)", Confidential::reveal)
 }
 
@@ -202,6 +213,9 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(request) = &line.answers {
+        say!("  in answer to the request {request}");
+    }
     if let Some(ask) = &line.ask {
         let since = ask.since.strftime("%Y-%m-%d %H:%M:%S UTC");
         say!("  {}, since {since}; reason: {}", asked(ask.state), text(ask.reason.as_ref()));
@@ -286,15 +300,21 @@ fn sentence(situation: &Situation) -> String {
         let next = at.strftime("%H:%M:%S UTC");
         sentence.push_str(&format!("; {} (tried {} times, next at {next})", waits(wait), situation.attempts));
     }
-    let who = match situation.who {
-        WhoCode::Nobody => return sentence,
+    if situation.who != WhoCode::Nobody {
+        sentence.push_str(&format!("; {} can act", who_can_act(situation.who)));
+    }
+    sentence
+}
+
+/// Who can do something about it.
+pub fn who_can_act(who: WhoCode) -> &'static str {
+    match who {
+        WhoCode::Nobody => "nobody",
         WhoCode::Technician => "a technician",
         WhoCode::Administrator => "the administrator of the box or the PACS",
         WhoCode::OtherHospital => "the other hospital",
         WhoCode::Vendor => "the supplier of the box",
-    };
-    sentence.push_str(&format!("; {who} can act"));
-    sentence
+    }
 }
 
 /// What the check page would make a person look at.
@@ -308,6 +328,9 @@ pub fn flag(flag: CheckFlag) -> &'static str {
         CheckFlag::TwoPatients => "the images name different patients",
         CheckFlag::NoPatientId => "no image has a Patient ID",
         CheckFlag::NoPatientName => "no patient name was sent along",
+        CheckFlag::OtherPatient => {
+            "the request that it answers names another citizen service number or birthday: look whose images these are"
+        }
     }
 }
 
