@@ -27,6 +27,7 @@ pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
+pub use crate::earlier::EarlierSend;
 pub use crate::error::{CustodyError, IntakeError, ReadError};
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
@@ -41,7 +42,7 @@ pub use crate::requests::{
 };
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
-    AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
+    AddendumTo, AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
     SenderSnapshot, TransferConfidential, TransferRow,
 };
 
@@ -70,6 +71,7 @@ mod pack_file;
 // Looking and reading.
 mod commitment;
 mod counts;
+mod earlier;
 mod reading;
 mod studies;
 mod transfers;

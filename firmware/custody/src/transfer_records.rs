@@ -104,6 +104,17 @@ pub struct TransferConfidential {
     pub summaries: Vec<StudySummary>,
     /// The request for images that it answers.
     pub in_answer_to: Option<TransferId>,
+    /// What it is an addendum to, as its letter says.
+    pub addendum: Option<AddendumTo>,
+}
+
+/// The earlier transfers that an addendum follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddendumTo {
+    /// The first of them all.
+    pub group: TransferId,
+    /// The one before it.
+    pub to: TransferId,
 }
 
 /// What a move changes beside the state, in the same commit. Whatever is absent stays as it was, except `due_at`: a

@@ -23,6 +23,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::addendum;
 use crate::inbound::InboundEvent;
 use crate::line::Traveller;
 use crate::open;
@@ -224,6 +225,7 @@ fn confidential(letter: &Letter) -> TransferConfidential {
         patient: letter.patient.clone(),
         summaries: letter.studies.clone(),
         in_answer_to: letter.in_answer_to,
+        addendum: addendum::said_by(letter),
     }
 }
 

@@ -12,6 +12,8 @@
 
 // What was collected is asked back, and the answer.
 pub mod ask_back;
+// Late images of what went out already.
+pub mod addendum;
 // From a study to one verified recipient.
 pub mod address;
 // AE titles that stand for an addressee.

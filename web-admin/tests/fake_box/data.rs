@@ -81,6 +81,7 @@ fn study(
         called_alias: None,
         has_conflict: false,
         damaged: 0,
+        earlier: None,
     }
 }
 
@@ -120,6 +121,7 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             situation: situation(state, at, WhoCode::Nobody),
             ask: None,
             answers: None,
+            addendum: None,
         },
         note: None,
         reply_contact: None,

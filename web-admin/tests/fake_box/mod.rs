@@ -328,6 +328,7 @@ impl World {
             study,
             addressee,
             flags,
+            addendum_to: None,
             obstacle,
         }
     }

@@ -17,6 +17,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
+use beeldbox_transfer::addendum;
 use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::ask_back::{self, AskError};
 use beeldbox_transfer::close;
@@ -29,7 +30,7 @@ use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
 use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
 
-use super::lines;
+use super::{addenda, lines};
 use crate::certificates::Certificates;
 use crate::settings::Settings;
 
@@ -129,7 +130,7 @@ impl Desk {
             Question::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
             Question::Studies { before, limit } => self.studies(before, limit).await,
             Question::Study { study } => {
-                Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?))))
+                Ok(Reply::Study(Box::new(self.study_line(&self.study(study).await?).await?)))
             }
             Question::CloseStudy { study } => self.close(study).await,
             Question::Addressees { query, limit } => self.addressees(&query, limit, &actor).await,
@@ -198,7 +199,11 @@ impl Desk {
             None => None,
         };
         let rows = self.road.custody.studies(before, limit.min(MAX_PAGE)).await.map_err(storage)?;
-        Ok(Reply::Studies(rows.iter().map(lines::study_line).collect()))
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            found.push(self.study_line(row).await?);
+        }
+        Ok(Reply::Studies(found))
     }
 
     pub(super) async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
@@ -230,8 +235,10 @@ impl Desk {
             }
             Err(error) => (None, None, Some(address_refused(error))),
         };
+        let addendum_to = addendum::earlier_to(&self.road, study.collection, &entry.addressee.ura).await;
         let check = Check {
-            study: lines::study_line(&study),
+            study: self.study_line(&study).await?,
+            addendum_to: addendum_to.map_err(storage)?.map(addenda::earlier_line),
             addressee: entry.addressee,
             certified_name,
             key_thumbprint,
@@ -337,7 +344,7 @@ impl Desk {
             })?;
         }
         let study = self.study(StudyNumber(collection.0)).await?;
-        Ok(Reply::Study(Box::new(lines::study_line(&study))))
+        Ok(Reply::Study(Box::new(self.study_line(&study).await?)))
     }
 
     async fn ask_back(&self, transfer: TransferId, reason: Confidential, actor: &str) -> Answer {

@@ -26,7 +26,7 @@ use crate::ident::{AddresseeId, AeTitle, Digest, TransferId};
 use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
-pub use check::{Check, CheckFlag, StudyLine};
+pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
 pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
@@ -34,8 +34,8 @@ pub use status::{
     PortalStatus, Status,
 };
 pub use transfer::{
-    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail,
-    TransferLine, VerifiedLine, VerifiedPage,
+    AddendumLine, AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
+    TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.

@@ -302,6 +302,9 @@ fn next_page(question: &Question, page: &Reply) -> Option<Question> {
 /// Says on standard error what the check page would make a person look at.
 fn say_flags(line: &mut Line, check: Question) -> Result<()> {
     if let Ok(Reply::Check(check)) = line.ask(check)? {
+        if let Some(earlier) = &check.addendum_to {
+            eprintln!("beeldboxctl: note: an addendum to what went {}", print::earlier_transfer(earlier));
+        }
         for flag in check.flags {
             eprintln!("beeldboxctl: note: {}", print::flag(flag));
         }

@@ -1,8 +1,8 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, AskCode, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply,
-    Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AddresseePage, AskCode, Check, CheckFlag, EarlierLine, HoldCode, NodeTestStage, Reception,
+    Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -137,6 +137,19 @@ fn study(line: &StudyLine) {
             ""
         },
     );
+    if let Some(earlier) = &line.earlier {
+        say!(
+            "       late images: others of this study went {}; sent there (--to {}) these are an addendum",
+            earlier_transfer(earlier),
+            earlier.addressee
+        );
+    }
+}
+
+/// To whom an earlier transfer of the same study went, and when.
+pub fn earlier_transfer(earlier: &EarlierLine) -> String {
+    let at = earlier.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("to {} at {at} (transfer {})", earlier.partner.organisation, earlier.transfer)
 }
 
 fn who(patient: &Patient) -> String {
@@ -191,6 +204,9 @@ fn check(check: &Check) {
         check.certified_name.as_deref().unwrap_or("-"),
         check.key_thumbprint.as_deref().unwrap_or("-")
     );
+    if let Some(earlier) = &check.addendum_to {
+        say!("an addendum to what went {}", earlier_transfer(earlier));
+    }
     say!("to confirm: {:?}", check.flags);
 }
 
@@ -213,6 +229,15 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(addendum) = &line.addendum {
+        match addendum.at {
+            Some(at) => {
+                let at = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+                say!("  supplement to the transfer of {at} ({})", addendum.to);
+            }
+            None => say!("  supplement to the transfer {}, which this box does not know", addendum.to),
+        }
+    }
     if let Some(request) = &line.answers {
         say!("  in answer to the request {request}");
     }
