@@ -7,10 +7,21 @@ use beeldbox_protocol::admin::{
     CheckFlag, Question, RefusalCode, Reply, RequestCode, RequestLine, RequestPage, StateCode, StudyNumber,
     StudyRef,
 };
+use beeldbox_protocol::clinical::{Confidential, Patient};
+use beeldbox_protocol::envelope::jws::OrganisationSigner;
+use beeldbox_protocol::envelope::letter::{self, About, Letter, Party};
+use beeldbox_protocol::envelope::recipient::{RecipientIdentity, RecipientVerified};
+use beeldbox_protocol::envelope::trust::TrustAnchors;
 use beeldbox_protocol::ident::TransferId;
-use beeldbox_protocol::imaging_request::RequestRefusal;
+use beeldbox_protocol::imaging_request::{RequestRefusal, WantedImages};
+use beeldbox_protocol::portal::fhir::Task;
+use beeldbox_protocol::portal::request::as_request;
+use beeldbox_protocol::portal::task::{self, NewTransfer};
 use beeldbox_scenarios::ending::Repeats;
-use beeldbox_scenarios::two_hospitals::{At, TwoHospitals, ZUID};
+use beeldbox_scenarios::forged::{a_recipient_key, random, self_signed, statement, tomorrow};
+use beeldbox_scenarios::two_hospitals::{At, TwoHospitals, ZUID, now};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 
 /// The department that is asked.
 const NOORD: &str = "noord-radiologie";
@@ -241,6 +252,111 @@ async fn a_request_in_the_wrong_envelope_makes_none_and_a_person_is_told() {
     story.beeldboxctl(At::Noord, &["request-refuse", &id, "--reason", "other"]).await;
     let told = page(&story, At::Noord).await;
     story.check("what is left", (told.requests.len(), told.not_believed.len()), (2, 0));
+    story.ends("noord: - | zuid: -", &[], Repeats::Never).await;
+}
+
+/// Lays a letter at the portal, in a request of Zuid to Noord: as somebody would who has no box.
+async fn lay(
+    story: &TwoHospitals,
+    signer: &OrganisationSigner,
+    key: &RecipientIdentity,
+    about: About,
+    code: fn(Task) -> Task,
+) -> TransferId {
+    let anchor =
+        CertificateDer::from_pem_file(story.root().join("national/authority.pem")).expect("the authority");
+    let anchors = TrustAnchors::new(&[anchor], &[]).expect("anchors");
+    let noord = story.signer_of(At::Noord);
+    let statement = statement(&noord, key);
+    let recipient =
+        RecipientVerified::verify(&statement, noord.ura(), &anchors, now()).expect("its own statement");
+    let mut id = [0; 16];
+    id.copy_from_slice(&random()[..16]);
+    let request = TransferId::from_random(id);
+    let party = |signer: &OrganisationSigner| Party {
+        ura: signer.ura().clone(),
+        organisation: signer.name().to_owned(),
+        department: None,
+        addressee: None,
+    };
+    let letter = Letter {
+        v: 1,
+        transfer: request,
+        sender: party(signer),
+        addressee: party(&noord),
+        written_at: now(),
+        valid_until: tomorrow(),
+        urgent: false,
+        patient: Patient { name: Some(Confidential::new("Niemand^Nergens")), ..Patient::default() },
+        studies: Vec::new(),
+        note: Some(Confidential::new(REASON)),
+        reply_contact: None,
+        instances: Vec::new(),
+        packs: Vec::new(),
+        about: Some(about),
+        in_answer_to: None,
+    };
+    let sealed = letter::seal(&letter, signer, &[&recipient], &aws_lc_rs::rand::SystemRandom::new());
+    let sealed = sealed.expect("a letter").into();
+    let portal = story.portal_as(At::Zuid);
+    let draft = NewTransfer {
+        transfer: request,
+        sender: story.demo.zuid.ura.parse().expect("a URA"),
+        addressee_ura: story.demo.noord.ura.parse().expect("a URA"),
+        addressee: NOORD.parse().expect("an addressee"),
+        urgent: false,
+        at: now(),
+        valid_until: tomorrow(),
+    };
+    portal.create_task(&request, &code(draft.draft())).await.expect("a draft");
+    portal.put_letter(&request, sealed, false).await.expect("a letter");
+    let there = portal.task(&request).await.expect("the draft");
+    portal.update_task(&request, &task::commit(there, &[])).await.expect("a commit");
+    request
+}
+
+#[tokio::test]
+async fn a_request_by_nobody_by_another_or_of_another_kind_is_refused_by_name() {
+    let story = TwoHospitals::start().await;
+    let (zuid, other) = (story.signer_of(At::Zuid), story.signer_of_bystander("90000401"));
+    let stranger = self_signed(story.demo.zuid.ura, "Ziekenhuis Zuid");
+    let key = story.identity_of(At::Noord);
+    let wanted = WantedImages {
+        modalities: Vec::new(),
+        body_region: None,
+        from: None,
+        until: None,
+        answer_to: ZUID.parse().expect("an addressee"),
+    };
+    let images = About::RequestImaging { wanted };
+    let back = About::AskBack { transfer: TransferId::from_random([3; 16]) };
+    let letters = [
+        (&stranger, &key, &images, "the sender is not verified"),
+        (&other, &key, &images, "the portal names another sender than the letter"),
+        (&zuid, &a_recipient_key(), &images, "letter is not sealed to the key of this box"),
+        (&zuid, &key, &back, "its letter asks for no images"),
+    ];
+    for (signer, key, about, why) in letters {
+        let request = lay(&story, signer, key, about.clone(), as_request).await;
+        let mut found = None;
+        story
+            .until("a person is told", async || {
+                let told = page(&story, At::Noord).await.not_believed;
+                found = told.into_iter().find(|line| line.request == request);
+                found.is_some()
+            })
+            .await;
+        let found = found.expect("it was found");
+        assert!(found.why.starts_with(why), "{why}: {}", found.why);
+    }
+    // A letter that asks for images, in a question for a transfer back, asks nothing.
+    lay(&story, &zuid, &key, images.clone(), task::as_question).await;
+    let good = lay(&story, &zuid, &key, images, as_request).await;
+    until(&story, At::Noord, good, RequestCode::Open).await;
+    let told = page(&story, At::Noord).await;
+    story.check("requests and what is not believed", (told.requests.len(), told.not_believed.len()), (1, 4));
+    let trail = story.beeldboxctl(At::Noord, &["audit"]).await;
+    story.check("audited once each", trail.matches("request-not-believed").count(), 4);
     story.ends("noord: - | zuid: -", &[], Repeats::Never).await;
 }
 

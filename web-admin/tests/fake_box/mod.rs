@@ -322,13 +322,14 @@ impl World {
         } else {
             self.obstacle.clone()
         };
+        let addendum_to = study.earlier.clone().filter(|earlier| earlier.partner.ura == addressee.ura);
         Check {
+            addendum_to,
             certified_name: Some(addressee.organisation.clone()).filter(|_| obstacle.is_none()),
             key_thumbprint: Some(self.thumbprint.clone()).filter(|_| obstacle.is_none()),
             study,
             addressee,
             flags,
-            addendum_to: None,
             obstacle,
         }
     }
