@@ -17,6 +17,7 @@ use super::answer::{Desk, address_refused, refusal, step_refused, storage};
 impl Desk {
     /// Answers a question about requests.
     pub(super) async fn about_requests(&self, question: Question, actor: String) -> Answer {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the desk hands only these questions on")]
         match question {
             Question::RequestImages { request, acknowledged } => {
                 self.request_images(&request, &acknowledged, &actor).await

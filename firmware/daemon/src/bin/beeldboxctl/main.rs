@@ -114,7 +114,7 @@ enum Command {
         transfer: TransferId,
     },
     /// Ask another hospital for images.
-    Request(requests::Ask),
+    Request(Box<requests::Ask>),
     /// Requests for images, of this hospital and of others.
     Requests,
     /// One request.

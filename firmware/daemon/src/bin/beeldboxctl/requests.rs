@@ -195,9 +195,9 @@ fn sentence(line: &RequestLine) -> String {
     };
     let why = line.refused.map(|reason| format!(" ({})", reason.code())).unwrap_or_default();
     let since = line.since.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let who = match line.who {
-        WhoCode::Nobody => String::new(),
-        who => format!("; {} can act", who_can_act(who)),
+    let who = match line.who == WhoCode::Nobody {
+        true => String::new(),
+        false => format!("; {} can act", who_can_act(line.who)),
     };
     format!("{state}{why}, since {since}{who}")
 }
