@@ -287,6 +287,30 @@ async fn a_directory_that_is_too_old_is_said_before_and_at_the_check() {
 }
 
 #[tokio::test]
+async fn late_images_are_an_addendum_for_whom_got_the_others() {
+    let desk = Desk::signed_in("nl").await;
+    desk.fake.change(|world| {
+        let to = world.directory.iter().find(|entry| entry.id.as_str() == "zuid-rad").cloned().unwrap();
+        let study = world.studies.iter_mut().find(|line| line.study.0 == 17).unwrap();
+        study.earlier = Some(beeldbox_protocol::admin::EarlierLine {
+            transfer: study.transfer,
+            addressee: to.id,
+            partner: beeldbox_protocol::admin::Partner {
+                ura: to.ura,
+                organisation: to.organisation,
+                department: None,
+                verified: true,
+            },
+            at: world.now,
+        });
+    });
+    let (_, page) = desk.check_page(17, "zuid-rad", "").await;
+    assert!(page.text.contains("id=\"addendum\"") && page.text.contains("horen bij de verzending van"));
+    let (_, page) = desk.check_page(17, "noord-rad", "").await;
+    assert!(!page.text.contains("id=\"addendum\""));
+}
+
+#[tokio::test]
 async fn an_empty_list_says_where_to_send() {
     let desk = Desk::signed_in("nl").await;
     desk.fake.change(|world| world.studies.clear());

@@ -27,6 +27,7 @@ pub use crate::audit::{AuditRecord, AuditRow};
 pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport};
 pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
+pub use crate::earlier::EarlierSend;
 pub use crate::error::{CustodyError, IntakeError, ReadError};
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
@@ -36,9 +37,12 @@ pub use crate::reading::FrameReader;
 pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
 pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, QuietStudy, StudyRow};
 pub use crate::recovery::{DamagedStudy, RecoveryReport};
+pub use crate::requests::{
+    NewRequest, RequestChange, RequestPartner, RequestRow, RequestState, RequestWords, UnbelievedRequest,
+};
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
-    AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
+    AddendumTo, AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
     SenderSnapshot, TransferConfidential, TransferRow,
 };
 
@@ -67,10 +71,11 @@ mod pack_file;
 // Looking and reading.
 mod commitment;
 mod counts;
+mod earlier;
 mod reading;
 mod studies;
 mod transfers;
-// Moving, asking back, cutting, fetching, telling, erasing.
+// Moving, asking back, asking for images, cutting, fetching, telling, erasing.
 mod asks;
 mod erasing;
 mod inbound;
@@ -78,6 +83,8 @@ mod moving;
 mod outbox;
 mod parts;
 mod promise;
+mod request_reading;
+mod requests;
 // What is known of others, and what was done.
 mod audit;
 mod directory;

@@ -13,7 +13,7 @@ use crate::records::CollectionId;
 use crate::state::{InboundState, OutboundState, State};
 use crate::transfer_records::{Changes, NewInbound};
 use crate::vault::{Place, Vault};
-use crate::{Custody, asks, audit, directory, outbox};
+use crate::{Custody, asks, audit, directory, outbox, requests};
 
 impl Custody {
     /// Moves a transfer. Leaving *collecting* closes the collection and its packs in the same commit.
@@ -320,6 +320,9 @@ fn advance(
     }
     if let Some(change) = &changes.ask {
         asks::apply(connection, vault, change, now)?;
+    }
+    for change in &changes.requests {
+        requests::apply(connection, vault, change, now)?;
     }
     for message in &changes.outbox {
         outbox::insert(connection, vault, message)?;

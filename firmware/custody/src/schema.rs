@@ -10,13 +10,14 @@ use crate::error::CustodyError;
 const APPLICATION_ID: i64 = 0x4265_4c64;
 
 /// Version of `schema.sql`. Migrations only go forward.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 /// Each takes a ledger from the version before it to its own. A landed one is never changed.
-const MIGRATIONS: [(i64, &str); 3] = [
+const MIGRATIONS: [(i64, &str); 4] = [
     (2, include_str!("migrations/2.sql")),
     (3, include_str!("migrations/3.sql")),
     (4, include_str!("migrations/4.sql")),
+    (5, include_str!("migrations/5.sql")),
 ];
 
 /// Statements kept prepared: more than there are.

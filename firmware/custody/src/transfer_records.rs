@@ -10,6 +10,7 @@ use crate::audit::AuditRecord;
 use crate::directory::KnownKey;
 use crate::reason::WaitReason;
 use crate::records::{CollectionId, Cursor};
+use crate::requests::RequestChange;
 use crate::state::{Direction, State};
 
 /// One transfer.
@@ -102,6 +103,19 @@ pub struct TransferConfidential {
     pub patient: Patient,
     /// What it is.
     pub summaries: Vec<StudySummary>,
+    /// The request for images that it answers.
+    pub in_answer_to: Option<TransferId>,
+    /// What it is an addendum to, as its letter says.
+    pub addendum: Option<AddendumTo>,
+}
+
+/// The earlier transfers that an addendum follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddendumTo {
+    /// The first of them all.
+    pub group: TransferId,
+    /// The one before it.
+    pub to: TransferId,
 }
 
 /// What a move changes beside the state, in the same commit. Whatever is absent stays as it was, except `due_at`: a
@@ -130,6 +144,8 @@ pub struct Changes {
     pub ask: Option<AskChange>,
     /// A key of the addressee that a person has compared: from now on it is the known one.
     pub known_key: Option<KnownKey>,
+    /// Requests for images that this move answers.
+    pub requests: Vec<RequestChange>,
     /// What the world has to be told.
     pub outbox: Vec<OutboxMessage>,
     /// What goes into the audit trail.

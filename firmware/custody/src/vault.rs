@@ -29,6 +29,8 @@ pub(crate) enum Place<'a> {
     Receipt(&'a str, u8),
     /// `ask.sealed_words`
     Ask(&'a str),
+    /// `request.sealed_words`
+    Request(&'a str),
     /// `outbox.sealed_payload`
     Outbox(i64),
     /// `audit.sealed_detail`
@@ -42,6 +44,7 @@ impl Place<'_> {
             Place::Transfer(id) => format!("transfer/{id}"),
             Place::Receipt(id, stage) => format!("receipt/{id}/{stage}"),
             Place::Ask(id) => format!("ask/{id}"),
+            Place::Request(id) => format!("request/{id}"),
             Place::Outbox(id) => format!("outbox/{id}"),
             Place::Audit(seq) => format!("audit/{seq}"),
         }

@@ -10,6 +10,8 @@ pub mod admin;
 pub mod clinical;
 // The sealed formats: packs, letters, receipts, and who may be believed.
 pub mod envelope;
+// Which images a hospital asks another one for.
+pub mod imaging_request;
 // Names: AE title, UIDs, URA, BSN, transfer id, digest.
 pub mod ident;
 // What box and portal say to each other.

@@ -7,7 +7,7 @@ use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::envelope::keys::SecretKey;
 use beeldbox_protocol::envelope::letter::{
-    self, Letter, LetterError, ListedInstance, ListedPack, ListedPart, Party,
+    self, About, Letter, LetterError, ListedInstance, ListedPack, ListedPart, Party,
 };
 use beeldbox_protocol::envelope::pack::{
     CHUNK_LEN, ChunkHead, FRAME_HEADER_LEN, FrameOpener, FrameSealer, InstanceDescription, PACK_HEADER_LEN,
@@ -17,6 +17,7 @@ use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::envelope::recipient::{RecipientIdentity, RecipientVerified};
 use beeldbox_protocol::envelope::trust::TrustError;
 use beeldbox_protocol::ident::{Digest, TransferId};
+use beeldbox_protocol::imaging_request::WantedImages;
 use jiff::Timestamp;
 
 use reading::{Authority, kind_of_letter_error, open_pack, text};
@@ -220,6 +221,7 @@ impl Post {
                 parts: vec![ListedPart { sha256: Digest::of(&pack), len: pack.len() as u64 }],
             }],
             about: None,
+            in_answer_to: None,
         }
     }
 
@@ -244,6 +246,39 @@ fn a_letter_comes_back_with_its_sender_verified() {
     let other = RecipientIdentity::from_seed(&[9; 32]).unwrap();
     let refused = letter::open(&sealed, &letter.transfer, &other, &letter.addressee.ura, anchors, post.at);
     assert_eq!(refused.map(drop), Err(LetterError::NotForOurKey));
+}
+
+#[test]
+fn a_request_for_images_carries_none_and_an_answer_names_it() {
+    let post = Post::open();
+    let opens = |letter: &Letter| {
+        let sealed = post.seal(letter).map_err(|error| kind_of_letter_error(&error))?;
+        let (ours, anchors) = (&post.authority.identity, &post.authority.anchors);
+        let opened = letter::open(&sealed, &letter.transfer, ours, &letter.addressee.ura, anchors, post.at);
+        opened.map(|(opened, _)| opened).map_err(|error| kind_of_letter_error(&error))
+    };
+    let answer = Letter { in_answer_to: Some(TransferId::from_random([2; 16])), ..post.letter() };
+    assert_eq!(opens(&answer).as_ref(), Ok(&answer));
+    let wanted = WantedImages {
+        modalities: vec!["CT".to_owned()],
+        body_region: Some(Confidential::new("thorax")),
+        from: Some(Confidential::new("20250101")),
+        until: None,
+        answer_to: "noord-radiologie".parse().unwrap(),
+    };
+    let about = |wanted: &WantedImages| Some(About::RequestImaging { wanted: wanted.clone() });
+    let request = Letter { about: about(&wanted), instances: vec![], packs: vec![], ..post.letter() };
+    assert_eq!(opens(&request).as_ref(), Ok(&request));
+    let wrong = WantedImages { until: Some(Confidential::new("20241231")), ..wanted.clone() };
+    for refused in [
+        Letter { about: about(&wanted), ..post.letter() },
+        Letter { in_answer_to: answer.in_answer_to, ..request.clone() },
+        Letter { patient: Patient::default(), ..request.clone() },
+        Letter { about: about(&wrong), ..request.clone() },
+        Letter { note: Some(Confidential::new("x".repeat(4001))), ..request.clone() },
+    ] {
+        assert_eq!(opens(&refused), Err("inconsistent".to_owned()));
+    }
 }
 
 #[test]

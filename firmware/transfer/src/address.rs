@@ -61,6 +61,8 @@ pub struct Decision {
     pub by: String,
     /// Flags that were ticked.
     pub acknowledged: Vec<CheckFlag>,
+    /// The request for images that it answers, after [`crate::requested::check_answer`].
+    pub in_answer_to: Option<TransferId>,
 }
 
 /// Looks an addressee up and verifies its key.
@@ -172,6 +174,8 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
             requested_by: decision.by,
             patient: study.patient,
             summaries: vec![study.summary],
+            in_answer_to: decision.in_answer_to,
+            addendum: None,
         }),
         audit: vec![audit],
         ..Changes::default()

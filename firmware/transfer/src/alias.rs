@@ -47,6 +47,7 @@ pub async fn address_by_alias(road: &Road, study: &StudyRow) {
         urgent: alias.urgent,
         by: format!("alias {}", alias.ae_title),
         acknowledged: FORESEEN.to_vec(),
+        in_answer_to: None,
     };
     match address::address(road, study.transfer, decision).await {
         Ok(()) => info!(transfer = %study.transfer, alias = %alias.ae_title, "addressed by alias"),

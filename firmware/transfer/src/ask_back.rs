@@ -164,6 +164,7 @@ pub async fn ask(road: &Road, row: &TransferRow, reason: Confidential, by: &str)
         instances: Vec::new(),
         packs: Vec::new(),
         about: Some(About::AskBack { transfer: row.id }),
+        in_answer_to: None,
     };
     let sealed =
         letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(AskError::Letter)?;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use beeldbox_custody::{CollectionId, CustodyError, Kind, TransferRow};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -20,13 +21,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 pub struct Eraser {
     road: Road,
     changes: watch::Receiver<u64>,
+    forgets_at: Timestamp,
 }
 
 impl Eraser {
     /// For this road.
     pub fn new(road: Road) -> Self {
         let changes = road.custody.work();
-        Eraser { road, changes }
+        Eraser { road, changes, forgets_at: Timestamp::MIN }
     }
 
     /// Whether a transfer of the same images is not over; one that waits for an addressee counts.
@@ -37,6 +39,19 @@ impl Eraser {
                 error!(%error, "the ledger cannot be asked who needs a study");
                 true
             }
+        }
+    }
+
+    /// What was asked in requests for images is kept as long as images are.
+    async fn forget_requests(&mut self) {
+        let now = self.road.now();
+        if now < self.forgets_at {
+            return;
+        }
+        self.forgets_at = after(now, LOOK_AGAIN);
+        let ended_before = self.road.before(self.road.settings.keep_for);
+        if let Err(error) = self.road.custody.forget_requests(ended_before).await {
+            error!(%error, "the ledger cannot forget requests");
         }
     }
 
@@ -75,6 +90,7 @@ impl Worker for Eraser {
     }
 
     async fn work(&mut self) -> Worked {
+        self.forget_requests().await;
         let due = due_now(&self.road.custody, &self.road.clock).await;
         let ended = due.iter().find(|row| is_ended(row.state.kind()));
         match ended {

@@ -23,11 +23,13 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::addendum;
 use crate::inbound::InboundEvent;
 use crate::line::Traveller;
 use crate::open;
 use crate::portal_client::{Disposition, PortalError};
 use crate::reconcile;
+use crate::request;
 use crate::road::{Road, SigningCertificateExpired, StepError};
 use crate::send::{PART_PAUSES, PARTS_IN_HAND, chain};
 use crate::several::Several;
@@ -193,7 +195,10 @@ async fn fetch_letter(road: &Road, row: &TransferRow) -> Result<(), FetchError> 
     let parts_total = u32::try_from(parts_total).map_err(|_| FetchError::Incomplete)?;
     road.custody.adopt_collection(row.id, open::adopted(&letter), road.now()).await?;
     let row = road.custody.transfer(row.id).await?.ok_or(FetchError::Incomplete)?;
+    let (requests, audit) = request::answered_by(road, &letter, &sender).await?;
     let changes = Changes {
+        requests,
+        audit,
         letter: Some(sealed.to_vec()),
         urgent: Some(letter.urgent),
         sender: Some(snapshot(&letter, &sender)),
@@ -219,6 +224,8 @@ fn confidential(letter: &Letter) -> TransferConfidential {
         requested_by: String::new(),
         patient: letter.patient.clone(),
         summaries: letter.studies.clone(),
+        in_answer_to: letter.in_answer_to,
+        addendum: addendum::said_by(letter),
     }
 }
 

@@ -12,6 +12,8 @@
 
 // What was collected is asked back, and the answer.
 pub mod ask_back;
+// Late images of what went out already.
+pub mod addendum;
 // From a study to one verified recipient.
 pub mod address;
 // AE titles that stand for an addressee.
@@ -76,6 +78,12 @@ pub mod send_ahead;
 mod several;
 // The body of an upload.
 mod upload;
+// Images asked for at another hospital.
+pub mod request;
+// What the portal is told of requests.
+mod request_telling;
+// Images that another hospital asks for.
+pub mod requested;
 // The shape that all workers share.
 pub mod worker;
 

@@ -30,6 +30,7 @@ use crate::portal_client::PortalError;
 use crate::road::{Road, StepError};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, backoff};
+use crate::{request, requested};
 
 /// Name of the mark in the ledger.
 const MARK: &str = "Task";
@@ -156,37 +157,19 @@ async fn handle(road: &Road, task: &Task) -> bool {
         }
     };
     for _ in 0..LOOKS {
-        let is_question = notice.kind == TaskKind::AskBack;
-        let result = if notice.sender == *road.signer.ura() {
-            if is_question {
-                ask_back::about_ours(road, &notice).await
-            } else {
-                about_ours(road, &notice).await
+        let result = match told(road, &notice, task).await {
+            Ok(()) => Ok(()),
+            Err(TakeInError::Step(error)) => Err(error),
+            // A letter that the portal does not have must not keep all other news waiting: the question is looked at again
+            // when it changes, and at the next start.
+            Err(TakeInError::Portal(error @ (PortalError::NotFound | PortalError::NotUnderstood(_)))) => {
+                warn!(transfer = %notice.transfer, %error, "a question is left alone");
+                return true;
             }
-        } else if notice.addressee == *road.signer.ura() {
-            if is_question {
-                match ask_back::about_theirs(road, &notice).await {
-                    Ok(()) => Ok(()),
-                    Err(TakeInError::Step(error)) => Err(error),
-                    // A letter that the portal does not have must not keep all other news waiting: the question is looked
-                    // at again when it changes, and at the next start.
-                    Err(TakeInError::Portal(
-                        error @ (PortalError::NotFound | PortalError::NotUnderstood(_)),
-                    )) => {
-                        warn!(transfer = %notice.transfer, %error, "a question is left alone");
-                        return true;
-                    }
-                    Err(TakeInError::Portal(error)) => {
-                        warn!(transfer = %notice.transfer, %error, "a question could not be fetched");
-                        return false;
-                    }
-                }
-            } else {
-                about_theirs(road, &notice, task).await
+            Err(TakeInError::Portal(error)) => {
+                warn!(transfer = %notice.transfer, %error, "a question could not be fetched");
+                return false;
             }
-        } else {
-            warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
-            return true;
         };
         match result {
             Ok(()) => return true,
@@ -203,6 +186,23 @@ async fn handle(road: &Road, task: &Task) -> bool {
         }
     }
     false
+}
+
+/// Hands one piece of news to whom it is about.
+async fn told(road: &Road, notice: &TransferNotice, task: &Task) -> Result<(), TakeInError> {
+    let is_ours = notice.sender == *road.signer.ura();
+    if !is_ours && notice.addressee != *road.signer.ura() {
+        warn!(transfer = %notice.transfer, "the portal told of a transfer that is none of ours");
+        return Ok(());
+    }
+    match (notice.kind, is_ours) {
+        (TaskKind::Deliver, true) => Ok(about_ours(road, notice).await?),
+        (TaskKind::Deliver, false) => Ok(about_theirs(road, notice, task).await?),
+        (TaskKind::AskBack, true) => Ok(ask_back::about_ours(road, notice).await?),
+        (TaskKind::AskBack, false) => ask_back::about_theirs(road, notice).await,
+        (TaskKind::RequestImaging, true) => Ok(request::about_ours(road, notice).await?),
+        (TaskKind::RequestImaging, false) => requested::about_theirs(road, notice).await,
+    }
 }
 
 /// News of a transfer that we sent. Each step is taken from the state as it then is.

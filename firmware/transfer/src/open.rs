@@ -41,7 +41,9 @@ pub fn open_transfer(
 ) -> Result<(Letter, SenderVerified), LetterError> {
     let (letter, sender) = open_letter(road, transfer, sealed)?;
     match letter.about {
-        Some(About::AskBack { .. }) => Err(LetterError::Inconsistent("a question came as a transfer")),
+        Some(About::AskBack { .. } | About::RequestImaging { .. }) => {
+            Err(LetterError::Inconsistent("a question came as a transfer"))
+        }
         Some(About::Addendum { .. }) | None => Ok((letter, sender)),
     }
 }

@@ -19,6 +19,7 @@ use crate::ask_back::{self, TakeInError};
 use crate::effect::Telling;
 use crate::inbound::InboundEvent;
 use crate::portal_client::PortalError;
+use crate::request_telling::{self, RequestTelling};
 use crate::road::{Road, StepError, after};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, backoff};
@@ -108,6 +109,9 @@ impl Reporter {
     }
 
     async fn tell(&self, row: &OutboxRow) -> Result<(), TellError> {
+        if let Some(telling) = RequestTelling::from_word(&row.message.kind) {
+            return Ok(request_telling::tell(&self.road, telling, ask_in(row)?).await?);
+        }
         let telling = Telling::from_word(&row.message.kind).ok_or(TellError::Message("unknown kind"))?;
         let transfer = row.message.transfer.ok_or(TellError::Message("no transfer"))?;
         match telling {

@@ -25,7 +25,7 @@ use crate::inbound::{self, InboundEvent};
 use crate::on_the_way::OnTheWay;
 use crate::outbound::{self, OutboundEvent};
 use crate::portal_client::{Disposition, PortalClient, PortalError};
-use crate::{Clock, Random, worker};
+use crate::{Clock, Random, requested, worker};
 
 /// Pause after a step that the machine or the ledger refused.
 const STEP_FAILED_PAUSE: Duration = Duration::from_secs(30);
@@ -208,7 +208,10 @@ impl Road {
         match outbound::step(from, event, now)? {
             Verdict::Stay => Ok(None),
             Verdict::Move(to, effects) => {
-                let changes = self.with_effects(row, &effects, changes, Vec::new(), now);
+                let mut changes = self.with_effects(row, &effects, changes, Vec::new(), now);
+                if matches!(to, OutboundState::Accepted { .. }) {
+                    changes = requested::with_answer(self, row, changes).await?;
+                }
                 self.custody
                     .advance(row.id, row.state.clone(), State::Outbound(to.clone()), changes, now)
                     .await?;

@@ -31,6 +31,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::addendum;
 use crate::address::{AddressError, endpoint_of, look_up};
 use crate::line::Traveller;
 use crate::news;
@@ -213,12 +214,16 @@ async fn freeze(road: &Road, row: &TransferRow) -> Result<(), SendError> {
         }
     }
     let parts = road.custody.make_parts(collection, PART_LEN).await?;
+    let mut words = row.confidential.clone().ok_or(SendError::Incomplete)?;
+    words.addendum = addendum::addendum_to(road, collection, &snapshot.ura).await?;
+    let row = &TransferRow { confidential: Some(words.clone()), ..row.clone() };
     let letter = write_letter(road, row, collection, snapshot, &parts).await?;
     let sealed =
         letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(SendError::Letter)?;
     let parts_total = u32::try_from(parts.len()).map_err(|_| SendError::Incomplete)?;
     let addressee = Some(AddresseeSnapshot { key_id, ..snapshot.clone() });
-    let changes = Changes { letter: Some(sealed), addressee, ..Changes::default() };
+    let changes =
+        Changes { letter: Some(sealed), addressee, confidential: Some(words), ..Changes::default() };
     road.step_outbound(row, OutboundEvent::LetterFrozen { parts_total }, changes).await?;
     Ok(())
 }
@@ -230,7 +235,7 @@ async fn write_letter(
     addressee: &AddresseeSnapshot,
     parts: &[PartRow],
 ) -> Result<Letter, SendError> {
-    let TransferConfidential { note, reply_contact, patient, summaries, .. } =
+    let TransferConfidential { note, reply_contact, patient, summaries, in_answer_to, addendum, .. } =
         row.confidential.clone().ok_or(SendError::Incomplete)?;
     let mut packs = Vec::new();
     for pack in road.custody.packs(collection).await? {
@@ -279,7 +284,8 @@ async fn write_letter(
         reply_contact: filled(reply_contact),
         instances,
         packs,
-        about: None,
+        about: addendum.as_ref().map(addendum::as_about),
+        in_answer_to,
     })
 }
 

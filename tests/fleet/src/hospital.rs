@@ -284,6 +284,7 @@ impl Hospital {
         });
         Ok(Letter {
             about: None,
+            in_answer_to: None,
             v: 1,
             transfer: new.transfer,
             sender: party(&new.sender),

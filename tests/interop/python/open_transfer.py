@@ -49,6 +49,7 @@ def main(folder):
         "patient": letter["patient"]["name"],
         "note": letter["note"],
         "about": letter["about"],
+        "in_answer_to": letter["in_answer_to"],
         "organisation": letter["sender"]["organisation"],
         "receipt": signer.sign(RECEIPT, receipt),
     }

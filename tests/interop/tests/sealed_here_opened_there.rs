@@ -18,6 +18,7 @@ use beeldbox_protocol::envelope::letter::{
 use beeldbox_protocol::envelope::pack::{CHUNK_LEN, FrameSealer, InstanceDescription, PackId, pack_header};
 use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::ident::{Digest, TransferId};
+use beeldbox_protocol::imaging_request::WantedImages;
 use serde_json::{Value, json};
 
 /// A data set that does not repeat itself from chunk to chunk.
@@ -69,6 +70,7 @@ fn seal_packs(sender: &Hospital, addressee: &Hospital, lengths: &[&[usize]]) -> 
             instances: Vec::new(),
             packs: Vec::new(),
             about: None,
+            in_answer_to: None,
         },
         packs: Vec::new(),
         data_sets: Vec::new(),
@@ -129,11 +131,15 @@ impl Post {
     }
 
     fn send_about(lengths: &[&[usize]], about: Option<About>) -> Self {
+        Post::send_with(lengths, |letter| letter.about = about)
+    }
+
+    fn send_with(lengths: &[&[usize]], change: impl FnOnce(&mut Letter)) -> Self {
         let trust = Trust::found();
         let sender = trust.certify("Proefziekenhuis Noord", SENDER, true);
         let addressee = trust.certify("Proefziekenhuis Zuid", ADDRESSEE, false);
         let mut sealed = seal_packs(&sender, &addressee, lengths);
-        sealed.letter.about = about;
+        change(&mut sealed.letter);
         let recipient = addressee.verified_key(&trust);
         let letter =
             letter::seal(&sealed.letter, &sender.signer(), &[&recipient], &SystemRandom::new()).unwrap();
@@ -242,6 +248,34 @@ fn what_a_letter_is_about_is_read_in_another_language_and_a_question_is_answered
         serde_json::from_slice(&std::fs::read(post.path().join("opened.json")).unwrap()).unwrap();
     let about = json!({"kind": "addendum", "group": earlier.to_string(), "to": earlier.to_string()});
     assert_eq!(opened["about"], about);
+}
+
+#[test]
+fn a_request_for_images_and_its_answer_are_read_in_another_language() {
+    let day = |text: &str| Some(Confidential::new(text));
+    let wanted = WantedImages {
+        modalities: vec!["CT".to_owned(), "MR".to_owned()],
+        body_region: day("thorax"),
+        from: day("20240229"),
+        until: None,
+        answer_to: "noord-radiologie".parse().unwrap(),
+    };
+    let post = Post::send_about(&[], Some(About::RequestImaging { wanted }));
+    let output = python("open_transfer.py", post.path());
+    assert!(output.status.success(), "{}", said(&output));
+    let opened: Value =
+        serde_json::from_slice(&std::fs::read(post.path().join("opened.json")).unwrap()).unwrap();
+    let wanted = json!({"modalities": ["CT", "MR"], "body_region": "thorax", "from": "20240229", "until": null,
+                        "answer_to": "noord-radiologie"});
+    assert_eq!(opened["about"], json!({"kind": "request-imaging", "wanted": wanted}));
+
+    let request = TransferId::from_random([0x44; 16]);
+    let post = Post::send_with(&[&[5]], |letter| letter.in_answer_to = Some(request));
+    let output = python("open_transfer.py", post.path());
+    assert!(output.status.success(), "{}", said(&output));
+    let opened: Value =
+        serde_json::from_slice(&std::fs::read(post.path().join("opened.json")).unwrap()).unwrap();
+    assert_eq!(opened["in_answer_to"], json!(request.to_string()));
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn replayed(stored: &StoredTask, again_as: TransferId) -> Result<Checked, Refusa
     let period = task.restriction.as_ref().and_then(|restriction| restriction.period.as_ref());
     let valid_until = period.and_then(|period| period.end).ok_or(Refusal::NotFound)?;
     Ok(Checked {
-        kind: TaskKind::Deliver,
+        kind: TaskKind::of(&task).unwrap_or(TaskKind::Deliver),
         to: TaskStatus::Draft,
         requester: ura(&stored.requester)?,
         owner: ura(&stored.owner)?,

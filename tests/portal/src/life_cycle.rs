@@ -144,9 +144,13 @@ fn check_receipts(
     let known: &[&str] = match kind {
         TaskKind::Deliver => &["receipt-in-custody", "receipt-in-pacs"],
         TaskKind::AskBack => &["receipt-erased"],
+        TaskKind::RequestImaging => &[],
     };
     if !added.iter().all(|output| known.iter().any(|kind| is(output, kind))) {
         return Err(nonsense("output may hold nothing but receipts."));
+    }
+    if kind == TaskKind::RequestImaging {
+        return Ok(());
     }
     let needed = match to {
         TaskStatus::Completed if kind == TaskKind::AskBack => "receipt-erased",
@@ -180,7 +184,7 @@ fn check_shape(transfer: &TransferId, mut task: Task) -> Result<Checked, Refusal
     let Some(valid_until) = period.and_then(|period| period.end) else {
         return Err(nonsense("restriction.period.end is needed."));
     };
-    if notice.kind == TaskKind::AskBack && !notice.parts.is_empty() {
+    if notice.kind.is_question() && !notice.parts.is_empty() {
         return Err(nonsense("A question has no parts."));
     }
     Ok(Checked {

@@ -5,7 +5,9 @@
 
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{CodeableConcept, Meta, Task};
-use beeldbox_protocol::portal::task::{Mover, TRANSFER_SYSTEM, TaskStatus, TransferNotice, may_move};
+use beeldbox_protocol::portal::task::{
+    Mover, TRANSFER_SYSTEM, TaskKind, TaskStatus, TransferNotice, may_move_as,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::{LedgerError, Writing, timestamp};
@@ -298,13 +300,16 @@ pub fn list(rows: &Rows<'_>, listing: &Listing) -> Result<Vec<StoredTask>, Ledge
 
 /// Cancels every transfer that nobody collected in time, and says which.
 pub fn expire(writing: &Writing<'_>, grace: SignedDuration) -> Result<Vec<String>, Refusal> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM task WHERE status IN ('draft', 'requested') AND valid_until <= ?1");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM task
+         WHERE status IN ('draft', 'requested', 'in-progress') AND valid_until <= ?1"
+    );
     let found = writing.query(&sql, cells![writing.now.as_microsecond()])?;
     let expired = found.iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
     let mut ids = Vec::new();
     for stored in expired {
-        if !may_move(Mover::Portal, stored.status, TaskStatus::Cancelled) {
+        let may_expire = |kind| may_move_as(kind, Mover::Portal, stored.status, TaskStatus::Cancelled);
+        if !TaskKind::of(&stored.task).is_some_and(may_expire) {
             continue;
         }
         let mut task = Task { meta: Meta::default(), ..stored.task.clone() };

@@ -113,6 +113,7 @@ async fn lay(
             parts: vec![ListedPart { sha256: part.digest, len: part.len }],
         }],
         about: None,
+        in_answer_to: None,
     };
     let sealed = letter::seal(&letter, signer, &[&recipient], &aws_lc_rs::rand::SystemRandom::new());
     let sealed = sealed.expect("a letter").into();

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::pages::fields::Fields;
 use crate::session::Draft;
+use crate::view::date;
 use crate::view::frame::{Frame, Place};
 use crate::view::icon::Icon;
 use crate::view::patient::PatientView;
@@ -40,6 +41,7 @@ struct CheckPage {
     to: AddresseeView,
     certified: Option<String>,
     thumbprint: Option<String>,
+    addendum: Option<String>,
     note: Confidential,
     reply_contact: Confidential,
     urgent: bool,
@@ -176,6 +178,9 @@ async fn check_page(
         to,
         certified: check.certified_name.as_deref().map(clean),
         thumbprint: check.key_thumbprint.as_deref().map(clean),
+        addendum: check.addendum_to.as_ref().map(|earlier| {
+            words.fill("send.addendum-to", &[("when", &date::when(earlier.at, visit.now, words))])
+        }),
         note: draft.note.clone(),
         reply_contact: draft.reply_contact.clone(),
         urgent: draft.urgent,
@@ -212,5 +217,6 @@ fn words_of(flag: CheckFlag) -> FlagWords {
         CheckFlag::NoPatientName => {
             of("no-patient-name", "send.flag-no-patient-name", "send.tick-no-patient-name")
         }
+        CheckFlag::OtherPatient => of("other-patient", "send.flag-other-patient", "send.tick-other-patient"),
     }
 }

@@ -82,6 +82,7 @@ fn study(
         called_alias: None,
         has_conflict: false,
         damaged: 0,
+        earlier: None,
     }
 }
 
@@ -120,6 +121,8 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             created_at: at,
             situation: situation(state, at, WhoCode::Nobody),
             ask: None,
+            answers: None,
+            addendum: None,
         },
         note: None,
         reply_contact: None,
@@ -333,6 +336,8 @@ fn status(now: Timestamp) -> Status {
         uncollected: 0,
         inbox_overdue: 0,
         asked_back: 0,
+        requests_open: 0,
+        requests_not_believed: 0,
         damaged: 0,
         free_bytes: 812_000_000_000,
         is_full: false,

@@ -233,6 +233,13 @@ impl World {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
             Question::OfferAgain { .. }
+            | Question::RequestImages { .. }
+            | Question::Requests { .. }
+            | Question::Request { .. }
+            | Question::WithdrawRequest { .. }
+            | Question::RefuseRequest { .. }
+            | Question::CheckAnswer { .. }
+            | Question::SendAnswer { .. }
             | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }
@@ -315,7 +322,9 @@ impl World {
         } else {
             self.obstacle.clone()
         };
+        let addendum_to = study.earlier.clone().filter(|earlier| earlier.partner.ura == addressee.ura);
         Check {
+            addendum_to,
             certified_name: Some(addressee.organisation.clone()).filter(|_| obstacle.is_none()),
             key_thumbprint: Some(self.thumbprint.clone()).filter(|_| obstacle.is_none()),
             study,

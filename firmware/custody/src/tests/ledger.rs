@@ -80,7 +80,7 @@ async fn a_ledger_of_a_later_version_is_refused_by_name() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let refused = try_open(options(dir.path()));
-    assert!(matches!(refused, Err(CustodyError::NewerSchema { found: 99, known: 4 })));
+    assert!(matches!(refused, Err(CustodyError::NewerSchema { found: 99, known: 5 })));
 }
 
 #[tokio::test]

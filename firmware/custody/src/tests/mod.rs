@@ -15,5 +15,6 @@ mod ledger;
 mod moves;
 mod power;
 mod recovery;
+mod requests;
 mod sources;
 mod ward;

@@ -17,6 +17,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
+use beeldbox_transfer::addendum;
 use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::ask_back::{self, AnswerError, AskError};
 use beeldbox_transfer::close;
@@ -29,7 +30,7 @@ use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
 use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
 
-use super::lines;
+use super::{addenda, lines};
 use crate::certificates::Certificates;
 use crate::settings::Settings;
 
@@ -60,7 +61,7 @@ pub(super) fn storage(error: CustodyError) -> Refusal {
     refusal(RefusalCode::Storage, "the box's storage did not answer; look at its log")
 }
 
-fn step_refused(failure: StepError) -> Refusal {
+pub(super) fn step_refused(failure: StepError) -> Refusal {
     match failure {
         StepError::NotNow(_) => refusal(RefusalCode::NotNow, "this is not possible in its present state"),
         StepError::Custody(CustodyError::Stale) => {
@@ -70,7 +71,7 @@ fn step_refused(failure: StepError) -> Refusal {
     }
 }
 
-fn address_refused(failure: AddressError) -> Refusal {
+pub(super) fn address_refused(failure: AddressError) -> Refusal {
     match failure {
         AddressError::UnknownAddressee => {
             refusal(RefusalCode::NotFound, "the directory has no such addressee")
@@ -129,7 +130,7 @@ impl Desk {
             Question::Status => self.status().await.map(|status| Reply::Status(Box::new(status))),
             Question::Studies { before, limit } => self.studies(before, limit).await,
             Question::Study { study } => {
-                Ok(Reply::Study(Box::new(lines::study_line(&self.study(study).await?))))
+                Ok(Reply::Study(Box::new(self.study_line(&self.study(study).await?).await?)))
             }
             Question::CloseStudy { study } => self.close(study).await,
             Question::Addressees { query, limit } => self.addressees(&query, limit, &actor).await,
@@ -139,7 +140,16 @@ impl Desk {
             }
             Question::Check { study, addressee } => self.check(study, &addressee).await,
             Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
-                let decision = Decision { addressee, note, reply_contact, urgent, by: actor, acknowledged };
+                let in_answer_to = None;
+                let decision = Decision {
+                    addressee,
+                    note,
+                    reply_contact,
+                    urgent,
+                    by: actor,
+                    acknowledged,
+                    in_answer_to,
+                };
                 self.send(study, decision).await
             }
             Question::Transfers { before, limit } => self.transfers(Direction::Outbound, before, limit).await,
@@ -160,6 +170,13 @@ impl Desk {
                 })?;
                 Ok(Reply::Done)
             }
+            Question::RequestImages { .. }
+            | Question::Requests { .. }
+            | Question::Request { .. }
+            | Question::WithdrawRequest { .. }
+            | Question::RefuseRequest { .. }
+            | Question::CheckAnswer { .. }
+            | Question::SendAnswer { .. } => self.about_requests(call.question, actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
             Question::Import { transfer, patient_id } => {
                 self.import(transfer, patient_id.as_ref(), &actor).await
@@ -188,10 +205,14 @@ impl Desk {
             None => None,
         };
         let rows = self.road.custody.studies(before, limit.min(MAX_PAGE)).await.map_err(storage)?;
-        Ok(Reply::Studies(rows.iter().map(lines::study_line).collect()))
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            found.push(self.study_line(row).await?);
+        }
+        Ok(Reply::Studies(found))
     }
 
-    async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
+    pub(super) async fn study(&self, study: StudyNumber) -> Result<StudyRow, Refusal> {
         let found = self.road.custody.study(CollectionId(study.0)).await.map_err(storage)?;
         found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
     }
@@ -207,7 +228,7 @@ impl Desk {
         Ok(Reply::Done)
     }
 
-    async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
+    pub(super) async fn check(&self, study: StudyNumber, addressee: &AddresseeId) -> Answer {
         let study = self.study(study).await?;
         let entry = self.road.directory.find(addressee);
         let entry =
@@ -220,8 +241,10 @@ impl Desk {
             }
             Err(error) => (None, None, Some(address_refused(error))),
         };
+        let addendum_to = addendum::earlier_to(&self.road, study.collection, &entry.addressee.ura).await;
         let check = Check {
-            study: lines::study_line(&study),
+            study: self.study_line(&study).await?,
+            addendum_to: addendum_to.map_err(storage)?.map(addenda::earlier_line),
             addressee: entry.addressee,
             certified_name,
             key_thumbprint,
@@ -232,21 +255,25 @@ impl Desk {
     }
 
     async fn send(&self, study: StudyRef, decision: Decision) -> Answer {
-        let study = match study {
-            StudyRef::Number(number) => self.study(number).await?,
-            StudyRef::Uid(uid) => {
-                let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
-                if found.len() > 1 {
-                    return Err(refusal(
-                        RefusalCode::Ambiguous,
-                        "more than one received study has this UID; use its number",
-                    ));
-                }
-                found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))?
-            }
-        };
+        let study = self.study_named(study).await?;
         address::address(&self.road, study.transfer, decision).await.map_err(address_refused)?;
         Ok(Reply::Sent(study.transfer))
+    }
+
+    /// A study by its number or its UID.
+    pub(super) async fn study_named(&self, study: StudyRef) -> Result<StudyRow, Refusal> {
+        let uid = match study {
+            StudyRef::Number(number) => return self.study(number).await,
+            StudyRef::Uid(uid) => uid,
+        };
+        let mut found = self.road.custody.study_by_uid(&uid).await.map_err(storage)?;
+        if found.len() > 1 {
+            return Err(refusal(
+                RefusalCode::Ambiguous,
+                "more than one received study has this UID; use its number",
+            ));
+        }
+        found.pop().ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
     }
 
     async fn transfers(&self, direction: Direction, before: Option<TransferId>, limit: u32) -> Answer {
@@ -323,7 +350,7 @@ impl Desk {
             })?;
         }
         let study = self.study(StudyNumber(collection.0)).await?;
-        Ok(Reply::Study(Box::new(lines::study_line(&study))))
+        Ok(Reply::Study(Box::new(self.study_line(&study).await?)))
     }
 
     async fn ask_back(&self, transfer: TransferId, reason: Confidential, actor: &str) -> Answer {

@@ -17,6 +17,8 @@ use beeldbox_transfer::codes::{decline_code, hold_code, state_code, wait_code, w
 use beeldbox_transfer::road::Road;
 use jiff::Timestamp;
 
+use super::addenda::addendum_line;
+
 pub(super) fn study_line(row: &StudyRow) -> StudyLine {
     let since = match &row.state {
         OutboundState::Queued { closed_at } => *closed_at,
@@ -55,6 +57,7 @@ pub(super) fn study_line(row: &StudyRow) -> StudyLine {
         situation,
         has_conflict: row.conflict,
         damaged: row.damaged,
+        earlier: None,
     }
 }
 
@@ -85,6 +88,7 @@ pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
 pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.addendum = addendum_line(road, row).await?;
     line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
@@ -103,6 +107,8 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         created_at: row.created_at,
         situation: situation(row),
         ask: None,
+        addendum: None,
+        answers: confidential.and_then(|confidential| confidential.in_answer_to),
     }
 }
 
@@ -293,6 +299,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.addendum = addendum_line(road, row).await?;
     line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {

@@ -3,10 +3,12 @@
 //! The socket's permissions decide who may connect: the web pages' group, and root. A line that is too long or not a
 //! question is answered with a refusal and the connection goes on, so that a front end's mistake is visible there.
 
+mod addenda;
 mod addressees;
 mod answer;
 mod certificates;
 mod lines;
+mod requests;
 mod status;
 
 use std::future::Future;

@@ -8,6 +8,8 @@ use super::answer::{Desk, storage};
 impl Desk {
     pub(super) async fn status(&self) -> Result<Status, Refusal> {
         let counts = self.road.custody.counts().await.map_err(storage)?;
+        let (requests_open, requests_not_believed) =
+            self.road.custody.open_requests().await.map_err(storage)?;
         let free_bytes = self.road.custody.free_space().map_err(storage)?;
         let portal = self.road.portal_health.read().expect("nobody panics while holding this lock").clone();
         let pacs = self.road.pacs_health.read().expect("nobody panics while holding this lock").clone();
@@ -44,6 +46,8 @@ impl Desk {
             held: held(&counts),
             uncollected: self.overdue(Kind::Outbound(OutboundKind::Accepted)).await?,
             inbox_overdue: self.overdue(Kind::Inbound(InboundKind::Opened)).await?,
+            requests_open,
+            requests_not_believed,
             asked_back: self.road.custody.open_asks().await.map_err(storage)?,
             damaged: u32::try_from(counts.damaged).unwrap_or(u32::MAX),
             free_bytes,

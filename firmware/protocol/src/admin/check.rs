@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Addressee, Refusal, Situation, StudyNumber};
+use super::{Addressee, Partner, Refusal, Situation, StudyNumber};
 use crate::clinical::{Patient, StudySummary};
-use crate::ident::TransferId;
+use crate::ident::{AddresseeId, TransferId};
 
 /// A study in the list of those to send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,22 @@ pub struct StudyLine {
     pub has_conflict: bool,
     /// Instances whose sealed bytes are damaged.
     pub damaged: u32,
+    /// These images came late: to whom the others of the study went last.
+    #[serde(default)]
+    pub earlier: Option<EarlierLine>,
+}
+
+/// An earlier transfer of the same study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierLine {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// To whom: its id in the directory, to be offered again.
+    pub addressee: AddresseeId,
+    /// To which organisation.
+    pub partner: Partner,
+    /// When it was made.
+    pub at: Timestamp,
 }
 
 /// What the check page shows.
@@ -45,6 +61,9 @@ pub struct Check {
     pub key_thumbprint: Option<String>,
     /// What the person must look at and tick.
     pub flags: Vec<CheckFlag>,
+    /// Sent to this addressee it is an addendum to this transfer.
+    #[serde(default)]
+    pub addendum_to: Option<EarlierLine>,
     /// Why it cannot be sent now, if so.
     pub obstacle: Option<Refusal>,
 }
@@ -69,4 +88,6 @@ pub enum CheckFlag {
     NoPatientId,
     /// No patient name was sent along.
     NoPatientName,
+    /// The request that it answers names another citizen service number or birthday.
+    OtherPatient,
 }

@@ -14,6 +14,8 @@ mod check;
 mod status;
 // Where a transfer is, why, and who can act.
 mod situation;
+// Images asked for at other hospitals, and by them.
+mod request;
 // Transfers, receipts, audit, in lines and in full.
 mod transfer;
 
@@ -21,17 +23,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::clinical::Confidential;
 use crate::ident::{AddresseeId, AeTitle, Digest, TransferId};
+use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
-pub use check::{Check, CheckFlag, StudyLine};
+pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
+pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
     CertificateLevel, CertificateLine, CertificateUse, NodeTest, NodeTestStage, NodeTestStep, PacsStatus,
     PortalStatus, Status,
 };
 pub use transfer::{
-    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail,
-    TransferLine, VerifiedLine, VerifiedPage,
+    AddendumLine, AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
+    TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
@@ -181,6 +185,64 @@ pub enum Question {
         /// Whether the images were removed from the PACS; otherwise they are kept, and the sender is told.
         removed: bool,
     },
+    /// Ask another hospital for images. Answered by [`Reply::Requested`] when the request is on its way; asking the same
+    /// again while it is under way gives the same request.
+    RequestImages {
+        /// What is asked.
+        request: Box<NewRequest>,
+        /// The flags that the person ticked, as for a send.
+        acknowledged: Vec<CheckFlag>,
+    },
+    /// Requests for images, ours and those of others, newest first. Answered by [`Reply::Requests`].
+    Requests {
+        /// Only those before this one, which ended the last page.
+        before: Option<TransferId>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One request. Answered by [`Reply::Request`].
+    Request {
+        /// Which.
+        request: TransferId,
+    },
+    /// Take a request of ours back. Answered by [`Reply::Done`] when that is on its way.
+    WithdrawRequest {
+        /// Which.
+        request: TransferId,
+    },
+    /// Refuse another hospital's request, or put one aside that is not believed. Answered by [`Reply::Done`].
+    RefuseRequest {
+        /// Which.
+        request: TransferId,
+        /// Why; the other hospital is told.
+        reason: RequestRefusal,
+    },
+    /// What the check page must show before a study is sent in answer to a request. Answered by [`Reply::Check`].
+    CheckAnswer {
+        /// Which request.
+        request: TransferId,
+        /// Which study.
+        study: StudyNumber,
+        /// To whom; none is the addressee that the request names.
+        addressee: Option<AddresseeId>,
+    },
+    /// Send a study in answer to another hospital's request. As [`Question::Send`]; answered by [`Reply::Sent`].
+    SendAnswer {
+        /// Which request.
+        request: TransferId,
+        /// Which study.
+        study: StudyRef,
+        /// To whom; none is the addressee that the request names. Always one of the hospital that asked.
+        addressee: Option<AddresseeId>,
+        /// Words for the addressee; sealed with the study.
+        note: Option<Confidential>,
+        /// Whom the addressee may call back; sealed with the study.
+        reply_contact: Option<Confidential>,
+        /// Whether the addressee should be told to hurry.
+        urgent: bool,
+        /// The flags of the check page that the person ticked.
+        acknowledged: Vec<CheckFlag>,
+    },
     /// Try a waiting transfer now, or let a held one go on after a person looked. Answered by [`Reply::Done`].
     Resume {
         /// Which.
@@ -293,6 +355,12 @@ pub enum Reply {
     Transfers(Vec<TransferLine>),
     /// See [`Question::Transfer`].
     Transfer(Box<TransferDetail>),
+    /// See [`Question::RequestImages`].
+    Requested(TransferId),
+    /// See [`Question::Requests`].
+    Requests(RequestPage),
+    /// See [`Question::Request`].
+    Request(Box<RequestLine>),
     /// See [`Question::Verify`].
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].

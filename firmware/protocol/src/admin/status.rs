@@ -85,6 +85,12 @@ pub struct Status {
     /// Received transfers that their senders ask back.
     #[serde(default)]
     pub asked_back: u32,
+    /// Requests of other hospitals for images that wait for a person here.
+    #[serde(default)]
+    pub requests_open: u32,
+    /// What came as a request for images and is not believed.
+    #[serde(default)]
+    pub requests_not_believed: u32,
     /// Instances whose sealed bytes are damaged.
     pub damaged: u32,
     /// Free bytes where the packs lie.

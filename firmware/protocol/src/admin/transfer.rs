@@ -27,6 +27,21 @@ pub struct TransferLine {
     /// The newest question for it back, if there is one.
     #[serde(default)]
     pub ask: Option<AskLine>,
+    /// The request for images that it answers.
+    #[serde(default)]
+    pub answers: Option<TransferId>,
+    /// What it is an addendum to.
+    #[serde(default)]
+    pub addendum: Option<AddendumLine>,
+}
+
+/// What a transfer is an addendum to: images of the same study that came late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddendumLine {
+    /// The transfer before it.
+    pub to: TransferId,
+    /// When that was made or announced; `None` if this box knows none of that name between the same two.
+    pub at: Option<Timestamp>,
 }
 
 /// The other organisation of a transfer.

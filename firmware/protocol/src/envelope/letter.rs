@@ -38,6 +38,7 @@ use crate::ident::{
     AddresseeId, Digest, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferId,
     TransferSyntaxUid, Ura,
 };
+use crate::imaging_request::{UnusableRequest, WantedImages, check_request};
 
 /// Bytes of a full part; the last part of a pack may be shorter.
 pub const PART_LEN: u64 = 8 * 1024 * 1024;
@@ -143,6 +144,9 @@ pub struct Letter {
     /// What it is about besides its own images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
+    /// The addressee's request for images that these answer. A box that does not know requests takes them all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_answer_to: Option<TransferId>,
 }
 
 /// What a letter is about besides its own images.
@@ -161,6 +165,21 @@ pub enum About {
         /// Which.
         transfer: TransferId,
     },
+    /// No images: the sender asks the addressee for images of this patient. The note says why.
+    RequestImaging {
+        /// Which images, and for whom of the sender's.
+        wanted: WantedImages,
+    },
+}
+
+impl About {
+    /// Whether such a letter asks something and carries no images.
+    pub fn is_question(&self) -> bool {
+        match self {
+            About::Addendum { .. } => false,
+            About::AskBack { .. } | About::RequestImaging { .. } => true,
+        }
+    }
 }
 
 /// One instance in a letter.
@@ -442,9 +461,17 @@ fn check_lists(letter: &Letter) -> Result<(), LetterError> {
             return Err(LetterError::Inconsistent("two instances name one frame"));
         }
     }
-    let is_question = matches!(letter.about, Some(About::AskBack { .. }));
+    let is_question = letter.about.as_ref().is_some_and(About::is_question);
     if letter.instances.is_empty() != is_question || is_question != letter.packs.is_empty() {
         return Err(LetterError::Inconsistent("no instances are listed, or a question carries some"));
+    }
+    if is_question && letter.in_answer_to.is_some() {
+        return Err(LetterError::Inconsistent("a question is no answer"));
+    }
+    if let Some(About::RequestImaging { wanted }) = &letter.about {
+        let texts = [letter.note.as_ref(), letter.reply_contact.as_ref()];
+        check_request(&letter.patient, wanted, &texts)
+            .map_err(|UnusableRequest(why)| LetterError::Inconsistent(why))?;
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ pub mod directory;
 pub mod est;
 // FHIR R4 resources, as tolerant structs.
 pub mod fhir;
+// Images asked for at another hospital, as the portal tells it.
+pub mod request;
 // A transfer as the portal tells it.
 pub mod task;
 

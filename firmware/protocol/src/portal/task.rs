@@ -7,16 +7,18 @@
 //!   portal                        draft, requested ──► cancelled (expired)
 //! ```
 //!
-//! [`may_move`] is that drawing as a function, and [`may_move_as`] adds the shorter life of a question for a transfer
-//! back; the portal enforces them, with `If-Match` on every update.
+//! [`may_move`] is that drawing as a function, and [`may_move_as`] adds the shorter lives of a question for a transfer
+//! back and of a request for images ([`super::request`]); the portal enforces them, with `If-Match` on every update.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
 use super::fhir::{CodeableConcept, Identifier, Parameter, Period, Reference, Restriction, Task, URA_SYSTEM};
+use super::request::{self, REQUEST_IMAGING};
 use crate::admin::{DeclineCode, ReceiptStage};
 use crate::ident::{AddresseeId, Digest, TransferId, Ura};
+use crate::imaging_request::RequestRefusal;
 
 /// System of `Task.code`, `Task.businessStatus` and `Task.statusReason`.
 pub const TRANSFER_SYSTEM: &str = "urn:beeldbox:fhir:transfer";
@@ -34,17 +36,34 @@ pub enum TaskKind {
     Deliver,
     /// The sender of an earlier transfer asks for it back. Which one, stands in the letter.
     AskBack,
+    /// Somebody asks for images. Of whom, stands in the letter.
+    RequestImaging,
 }
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [TaskKind; 2] = [TaskKind::Deliver, TaskKind::AskBack];
+    pub const ALL: [TaskKind; 3] = [TaskKind::Deliver, TaskKind::AskBack, TaskKind::RequestImaging];
 
     /// The code.
     pub fn code(self) -> &'static str {
         match self {
             TaskKind::Deliver => DELIVER_IMAGING,
             TaskKind::AskBack => ASK_BACK,
+            TaskKind::RequestImaging => REQUEST_IMAGING,
+        }
+    }
+
+    /// What a Task is about, if this version knows its code.
+    pub fn of(task: &Task) -> Option<Self> {
+        let code = task.code.as_ref().and_then(CodeableConcept::code);
+        Self::ALL.into_iter().find(|kind| Some(kind.code()) == code)
+    }
+
+    /// Whether it is a letter alone: a question, which has no parts.
+    pub fn is_question(self) -> bool {
+        match self {
+            TaskKind::Deliver => false,
+            TaskKind::AskBack | TaskKind::RequestImaging => true,
         }
     }
 }
@@ -132,7 +151,7 @@ pub fn may_move(mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
     }
 }
 
-/// The same for every kind of Task. A question is answered in one step, and never collected.
+/// The same for every kind of Task. A question for a transfer back is answered in one step, and never collected.
 pub fn may_move_as(kind: TaskKind, mover: Mover, from: TaskStatus, to: TaskStatus) -> bool {
     match (kind, mover) {
         (TaskKind::Deliver, _) | (TaskKind::AskBack, Mover::Sender | Mover::Portal) => {
@@ -141,6 +160,7 @@ pub fn may_move_as(kind: TaskKind, mover: Mover, from: TaskStatus, to: TaskStatu
         (TaskKind::AskBack, Mover::Addressee) => {
             from == TaskStatus::Requested && matches!(to, TaskStatus::Completed | TaskStatus::Rejected)
         }
+        (TaskKind::RequestImaging, _) => request::may_move(mover, from, to),
     }
 }
 
@@ -307,6 +327,8 @@ pub struct TransferNotice {
     pub urgent: bool,
     /// Why it was refused.
     pub declined: Option<DeclineCode>,
+    /// Why images that were asked for are not sent.
+    pub request_refused: Option<RequestRefusal>,
     /// The parts.
     pub parts: Vec<PartEntry>,
     /// Receipts, in order of arrival.
@@ -320,10 +342,9 @@ impl TransferNotice {
     /// If it is not a transfer, or something needed is missing.
     pub fn read(task: &Task) -> Result<Self, NotATransfer> {
         let bad = |what| NotATransfer { what };
-        let code = task.code.as_ref().and_then(CodeableConcept::code);
-        let kind = TaskKind::ALL.into_iter().find(|kind| Some(kind.code()) == code);
         let ura = |reference: &Option<Reference>| -> Option<Ura> { reference.as_ref()?.ura()?.parse().ok() };
         let business = task.business_status.as_ref().and_then(CodeableConcept::code);
+        let why = task.status_reason.as_ref().and_then(CodeableConcept::code);
         let parts: Result<Vec<PartEntry>, NotATransfer> = values(&task.input, "part")
             .map(|text| read_part(text).ok_or(bad("a part is not digest:length")))
             .collect();
@@ -331,7 +352,7 @@ impl TransferNotice {
             values(&task.output, receipt_kind(stage)).map(move |jws| (stage, jws.to_owned()))
         });
         Ok(TransferNotice {
-            kind: kind.ok_or(bad("unknown code"))?,
+            kind: TaskKind::of(task).ok_or(bad("unknown code"))?,
             transfer: task.id.parse().map_err(|_| bad("its id is not that of a transfer"))?,
             version: task.meta.version_id.clone().ok_or(bad("no version"))?,
             last_updated: task.meta.last_updated.ok_or(bad("no time of change"))?,
@@ -340,7 +361,8 @@ impl TransferNotice {
             sender: ura(&task.requester).ok_or(bad("no sender"))?,
             addressee: ura(&task.owner).ok_or(bad("no addressee"))?,
             urgent: matches!(task.priority.as_deref(), Some("urgent" | "asap" | "stat")),
-            declined: task.status_reason.as_ref().and_then(CodeableConcept::code).map(read_decline),
+            declined: why.map(read_decline),
+            request_refused: why.map(RequestRefusal::from_code),
             parts: parts?,
             receipts: receipts.collect(),
         })

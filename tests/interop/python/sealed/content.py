@@ -168,10 +168,20 @@ def one_of(kinds):
     return read
 
 
+WANTED = members(
+    {"answer_to": text},
+    {
+        "modalities": listed(text),
+        "body_region": optional(text),
+        "from": optional(text),
+        "until": optional(text),
+    },
+)
 ABOUT = one_of(
     {
         "ask-back": members({"transfer": transfer_id}),
         "addendum": members({"group": transfer_id, "to": transfer_id}),
+        "request-imaging": members({"wanted": WANTED}),
     }
 )
 LETTER = members(
@@ -187,7 +197,13 @@ LETTER = members(
         "instances": listed(INSTANCE),
         "packs": listed(PACK),
     },
-    {"urgent": boolean, "note": optional(text), "reply_contact": optional(text), "about": optional(ABOUT)},
+    {
+        "urgent": boolean,
+        "note": optional(text),
+        "reply_contact": optional(text),
+        "about": optional(ABOUT),
+        "in_answer_to": optional(transfer_id),
+    },
 )
 STATEMENT = members(
     {

@@ -1,7 +1,9 @@
 """§4: letters. Signed inside, sealed outside."""
 
+import datetime
 import json
 import os
+import re
 import struct
 import uuid
 
@@ -113,11 +115,43 @@ def check_lists(letter):
         raise Refused("inconsistent", "frames")
     if is_question(letter) == bool(frames) or is_question(letter) == bool(packs):
         raise Refused("inconsistent", "images in a question, or none in a delivery")
+    if is_question(letter) and letter["in_answer_to"] is not None:
+        raise Refused("inconsistent", "a question that answers")
+    if letter["about"] is not None and letter["about"]["kind"] == "request-imaging":
+        check_request(letter)
+
+
+def check_request(letter):
+    patient, wanted = letter["patient"], letter["about"]["wanted"]
+    if not any(patient[member] for member in ("bsn", "name", "id")):
+        raise Refused("inconsistent", "a request that names no patient")
+    texts = [patient[member] for member in ("name", "id", "id_issuer", "sex")]
+    texts += [wanted["body_region"], letter["note"], letter["reply_contact"]]
+    if any(len((text or "").encode()) > 4000 for text in texts):
+        raise Refused("inconsistent", "a text that is too long")
+    first, last = wanted["from"], wanted["until"]
+    if not all(is_day(day) for day in (patient["birth_date"], first, last) if day is not None):
+        raise Refused("inconsistent", "a date that is none")
+    if first is not None and last is not None and first > last:
+        raise Refused("inconsistent", "a period that ends before it begins")
+    modalities = wanted["modalities"] or []
+    if len(modalities) > 16 or not all(re.fullmatch("[A-Z0-9_]{1,16}", code) for code in modalities):
+        raise Refused("inconsistent", "modalities")
+
+
+def is_day(text):
+    if not re.fullmatch("[0-9]{8}", text):
+        return False
+    try:
+        datetime.date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return False
+    return True
 
 
 def is_question(letter):
-    """Whether the sender asks for an earlier transfer back."""
-    return letter["about"] is not None and letter["about"]["kind"] == "ask-back"
+    """Whether the sender asks for an earlier transfer back, or for images."""
+    return letter["about"] is not None and letter["about"]["kind"] in ("ask-back", "request-imaging")
 
 
 def seal_letter(letter, signer, recipients):

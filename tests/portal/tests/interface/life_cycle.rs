@@ -239,7 +239,7 @@ async fn what_nobody_collects_expires_and_what_is_delivered_goes_after_the_grace
     assert_eq!(noord.task(&delivered).await.status, "completed");
 }
 
-async fn a_portal_whose_clock_can_be_moved()
+pub async fn a_portal_whose_clock_can_be_moved()
 -> (crate::hospital::Running, std::sync::Arc<std::sync::atomic::AtomicI64>) {
     let hours = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(0));
     let moved = hours.clone();

@@ -14,6 +14,9 @@ mod identity;
 /// Making and moving transfers.
 mod life_cycle;
 
+/// Requests for images.
+mod request;
+
 /// Letters and parts.
 mod content;
 

@@ -15,6 +15,7 @@ macro_rules! say {
 
 mod certificates;
 mod print;
+mod requests;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -58,9 +59,13 @@ enum Command {
     Send {
         /// Its number, or its Study Instance UID.
         study: String,
-        /// Id of the addressee in the directory.
+        /// Id of the addressee in the directory. In answer to a request it may be left out: then it is the one that the
+        /// request names.
+        #[arg(long, required_unless_present = "answers")]
+        to: Option<AddresseeId>,
+        /// The request for images that it answers.
         #[arg(long)]
-        to: AddresseeId,
+        answers: Option<TransferId>,
         /// Words for the addressee; sealed with the study.
         #[arg(long)]
         note: Option<String>,
@@ -108,6 +113,22 @@ enum Command {
         /// Its id.
         transfer: TransferId,
     },
+    /// Ask another hospital for images.
+    Request(Box<requests::Ask>),
+    /// Requests for images, of this hospital and of others.
+    Requests,
+    /// One request.
+    RequestShow {
+        /// Its id.
+        request: TransferId,
+    },
+    /// Take a request of this hospital back.
+    RequestWithdraw {
+        /// Its id.
+        request: TransferId,
+    },
+    /// Refuse another hospital's request, or put one aside that is not believed.
+    RequestRefuse(requests::Refuse),
     /// Try a waiting transfer now, or let a held one go on.
     Resume {
         /// Its id.
@@ -204,7 +225,11 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     }
     let question = question(&arguments.command)?;
     if let Question::Send { study: StudyRef::Number(study), addressee, .. } = &question {
-        say_flags(line, *study, addressee)?;
+        say_flags(line, Question::Check { study: *study, addressee: addressee.clone() })?;
+    }
+    if let Question::SendAnswer { request, study: StudyRef::Number(study), addressee, .. } = &question {
+        let (request, addressee) = (*request, addressee.clone());
+        say_flags(line, Question::CheckAnswer { request, study: *study, addressee })?;
     }
     match ask_for_all(line, question)? {
         Ok(reply) => {
@@ -243,6 +268,7 @@ fn ask_for_all(line: &mut Line, question: Question) -> Result<Answer> {
         match (&mut whole, more) {
             (Reply::Studies(all), Reply::Studies(more)) => all.extend(more),
             (Reply::Transfers(all), Reply::Transfers(more)) => all.extend(more),
+            (Reply::Requests(all), Reply::Requests(more)) => all.requests.extend(more.requests),
             (Reply::Audit(all), Reply::Audit(more)) => all.extend(more),
             _ => anyhow::bail!("the daemon answered another question"),
         }
@@ -263,6 +289,9 @@ fn next_page(question: &Question, page: &Reply) -> Option<Question> {
         (Question::Inbox { limit, .. }, Reply::Transfers(lines)) if is_full(lines.len()) => {
             Some(Question::Inbox { before: Some(lines.last()?.transfer), limit: *limit })
         }
+        (Question::Requests { limit, .. }, Reply::Requests(page)) if is_full(page.requests.len()) => {
+            Some(Question::Requests { before: Some(page.requests.last()?.request), limit: *limit })
+        }
         (Question::Audit { limit, .. }, Reply::Audit(lines)) if is_full(lines.len()) => {
             Some(Question::Audit { before: Some(lines.last()?.number), limit: *limit })
         }
@@ -271,8 +300,11 @@ fn next_page(question: &Question, page: &Reply) -> Option<Question> {
 }
 
 /// Says on standard error what the check page would make a person look at.
-fn say_flags(line: &mut Line, study: StudyNumber, addressee: &AddresseeId) -> Result<()> {
-    if let Ok(Reply::Check(check)) = line.ask(Question::Check { study, addressee: addressee.clone() })? {
+fn say_flags(line: &mut Line, check: Question) -> Result<()> {
+    if let Ok(Reply::Check(check)) = line.ask(check)? {
+        if let Some(earlier) = &check.addendum_to {
+            eprintln!("beeldboxctl: note: an addendum to what went {}", print::earlier_transfer(earlier));
+        }
         for flag in check.flags {
             eprintln!("beeldboxctl: note: {}", print::flag(flag));
         }
@@ -286,15 +318,27 @@ fn question(command: &Command) -> Result<Question> {
         Command::Status | Command::Verify => Question::Status,
         Command::Studies => Question::Studies { before: None, limit: MAX_PAGE },
         Command::Addressees { query } => Question::Addressees { query: query.join(" "), limit: 50 },
-        Command::Send { study, to, note, urgent } => Question::Send {
-            study: study_ref(study),
-            addressee: to.clone(),
-            note: confidential(note),
-            reply_contact: None,
-            urgent: *urgent,
+        Command::Send { study, to, answers, note, urgent } => {
+            let (study, note, reply_contact, urgent) = (study_ref(study), confidential(note), None, *urgent);
             // Whoever names study and addressee on the command line is not asked again; `run` says what to look at.
-            acknowledged: every_flag(),
-        },
+            let acknowledged = every_flag();
+            match (answers, to) {
+                (Some(request), to) => Question::SendAnswer {
+                    request: *request,
+                    study,
+                    addressee: to.clone(),
+                    note,
+                    reply_contact,
+                    urgent,
+                    acknowledged,
+                },
+                (None, Some(addressee)) => {
+                    let addressee = addressee.clone();
+                    Question::Send { study, addressee, note, reply_contact, urgent, acknowledged }
+                }
+                (None, None) => anyhow::bail!("say to whom"),
+            }
+        }
         Command::Transfers => Question::Transfers { before: None, limit: MAX_PAGE },
         Command::Show { transfer } => Question::Transfer { transfer: *transfer },
         Command::Undo { transfer } => Question::Undo { transfer: *transfer },
@@ -305,6 +349,11 @@ fn question(command: &Command) -> Result<Question> {
         }
         Command::GiveBack { transfer } => Question::AnswerAsk { transfer: *transfer, removed: true },
         Command::Keep { transfer } => Question::AnswerAsk { transfer: *transfer, removed: false },
+        Command::Request(ask) => ask.question()?,
+        Command::Requests => Question::Requests { before: None, limit: MAX_PAGE },
+        Command::RequestShow { request } => Question::Request { request: *request },
+        Command::RequestWithdraw { request } => Question::WithdrawRequest { request: *request },
+        Command::RequestRefuse(refuse) => refuse.question(),
         Command::Resume { transfer } => Question::Resume { transfer: *transfer },
         Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },
         Command::Import { transfer, patient_id } => {
@@ -342,6 +391,7 @@ fn every_flag() -> Vec<CheckFlag> {
         CheckFlag::TwoPatients,
         CheckFlag::NoPatientId,
         CheckFlag::NoPatientName,
+        CheckFlag::OtherPatient,
     ]
 }
 

@@ -1,12 +1,12 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, AskCode, Check, CheckFlag, HoldCode, NodeTestStage, Reception, Reply,
-    Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AddresseePage, AskCode, Check, CheckFlag, EarlierLine, HoldCode, NodeTestStage, Reception,
+    Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
-use crate::certificates;
+use crate::{certificates, requests};
 
 /// Prints an answer.
 pub fn reply(reply: &Reply) {
@@ -47,6 +47,9 @@ pub fn reply(reply: &Reply) {
             }
             say!("{}", test.advice);
         }
+        Reply::Requested(request) => say!("{request}"),
+        Reply::Requests(page) => requests::page(page),
+        Reply::Request(line) => requests::line(line),
         Reply::Audit(lines) => {
             for line in lines {
                 let transfer = line.transfer.map(|id| id.to_string()).unwrap_or_default();
@@ -95,6 +98,13 @@ fn status(status: &Status) {
             status.asked_back
         );
     }
+    if status.requests_open + status.requests_not_believed > 0 {
+        say!(
+            "  REQUESTS   {} of other hospitals wait for an answer, {} are not believed: see requests",
+            status.requests_open,
+            status.requests_not_believed
+        );
+    }
     say!(
         "  disk       {} MiB free{}",
         status.free_bytes / (1024 * 1024),
@@ -127,13 +137,27 @@ fn study(line: &StudyLine) {
             ""
         },
     );
+    if let Some(earlier) = &line.earlier {
+        say!(
+            "       late images: others of this study went {}; sent there (--to {}) these are an addendum",
+            earlier_transfer(earlier),
+            earlier.addressee
+        );
+    }
+}
+
+/// To whom an earlier transfer of the same study went, and when.
+pub fn earlier_transfer(earlier: &EarlierLine) -> String {
+    let at = earlier.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("to {} at {at} (transfer {})", earlier.partner.organisation, earlier.transfer)
 }
 
 fn who(patient: &Patient) -> String {
     format!("{} ({})", text(patient.name.as_ref()), text(patient.id.as_ref()))
 }
 
-fn text(value: Option<&Confidential>) -> &str {
+/// A text, or that it was not sent along.
+pub fn text(value: Option<&Confidential>) -> &str {
     value.map_or("(not sent along)", Confidential::reveal)
 }
 
@@ -180,6 +204,9 @@ fn check(check: &Check) {
         check.certified_name.as_deref().unwrap_or("-"),
         check.key_thumbprint.as_deref().unwrap_or("-")
     );
+    if let Some(earlier) = &check.addendum_to {
+        say!("an addendum to what went {}", earlier_transfer(earlier));
+    }
     say!("to confirm: {:?}", check.flags);
 }
 
@@ -202,6 +229,18 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(addendum) = &line.addendum {
+        match addendum.at {
+            Some(at) => {
+                let at = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+                say!("  supplement to the transfer of {at} ({})", addendum.to);
+            }
+            None => say!("  supplement to the transfer {}, which this box does not know", addendum.to),
+        }
+    }
+    if let Some(request) = &line.answers {
+        say!("  in answer to the request {request}");
+    }
     if let Some(ask) = &line.ask {
         let since = ask.since.strftime("%Y-%m-%d %H:%M:%S UTC");
         say!("  {}, since {since}; reason: {}", asked(ask.state), text(ask.reason.as_ref()));
@@ -289,15 +328,21 @@ fn sentence(situation: &Situation) -> String {
         let next = at.strftime("%H:%M:%S UTC");
         sentence.push_str(&format!("; {} (tried {} times, next at {next})", waits(wait), situation.attempts));
     }
-    let who = match situation.who {
-        WhoCode::Nobody => return sentence,
+    if situation.who != WhoCode::Nobody {
+        sentence.push_str(&format!("; {} can act", who_can_act(situation.who)));
+    }
+    sentence
+}
+
+/// Who can do something about it.
+pub fn who_can_act(who: WhoCode) -> &'static str {
+    match who {
+        WhoCode::Nobody => "nobody",
         WhoCode::Technician => "a technician",
         WhoCode::Administrator => "the administrator of the box or the PACS",
         WhoCode::OtherHospital => "the other hospital",
         WhoCode::Vendor => "the supplier of the box",
-    };
-    sentence.push_str(&format!("; {who} can act"));
-    sentence
+    }
 }
 
 /// What the check page would make a person look at.
@@ -311,6 +356,9 @@ pub fn flag(flag: CheckFlag) -> &'static str {
         CheckFlag::TwoPatients => "the images name different patients",
         CheckFlag::NoPatientId => "no image has a Patient ID",
         CheckFlag::NoPatientName => "no patient name was sent along",
+        CheckFlag::OtherPatient => {
+            "the request that it answers names another citizen service number or birthday: look whose images these are"
+        }
     }
 }
 
