@@ -23,7 +23,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    CopyMode, CopyOptions, GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore,
+    ObjectStoreExt, PutMode, PutPayload,
 };
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -188,6 +189,28 @@ impl Store {
     /// If it is not there, or the store refuses.
     pub async fn copy(&self, from: &Path, to: &Path) -> Result<(), Refusal> {
         self.objects.copy(from, to).await.map_err(fault)
+    }
+
+    /// Gives an object a second name, which lives on when the first is removed: a hard link in a folder, a copy that the
+    /// store makes itself elsewhere. Says whether the object was there. A name that is taken has the same bytes already.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    ///
+    /// # Durability
+    /// When this returns `Ok(true)`, the second name survives a power cut.
+    pub async fn link(&self, from: &Path, to: &Path) -> Result<bool, Refusal> {
+        let mode = match self.manner {
+            // Putting a link in place of another to the same file does nothing and leaves the staged one behind.
+            Manner::Folder => CopyMode::Create,
+            // Not every store can refuse to overwrite, and the bytes are the same.
+            Manner::Remote { .. } => CopyMode::Overwrite,
+        };
+        match self.objects.copy_opts(from, to, CopyOptions::default().with_mode(mode)).await {
+            Ok(()) | Err(object_store::Error::AlreadyExists { .. }) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(fault(error)),
+        }
     }
 
     /// Removes everything in a place, known or not.

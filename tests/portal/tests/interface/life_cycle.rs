@@ -8,7 +8,9 @@ use beeldbox_protocol::portal::{letter_path, part_path, task_path};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 
-use crate::hospital::{Hospital, NOORD, OTHER, ZUID, a_portal, a_portal_with, code_of, entries};
+use crate::hospital::{
+    Hospital, NOORD, OTHER, ZUID, a_portal, a_portal_whose_clock_can_be_moved, code_of, entries,
+};
 
 #[tokio::test]
 async fn a_transfer_goes_from_draft_to_completed() {
@@ -237,18 +239,4 @@ async fn what_nobody_collects_expires_and_what_is_delivered_goes_after_the_grace
     running.portal.sweep().await.unwrap();
     assert_eq!(running.portal.stored_objects().await.unwrap(), Vec::<String>::new());
     assert_eq!(noord.task(&delivered).await.status, "completed");
-}
-
-async fn a_portal_whose_clock_can_be_moved()
--> (crate::hospital::Running, std::sync::Arc<std::sync::atomic::AtomicI64>) {
-    let hours = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(0));
-    let moved = hours.clone();
-    let running = a_portal_with(|mut options| {
-        options.clock = beeldbox_portal::clock::Clock::new(move || {
-            let ahead = SignedDuration::from_hours(moved.load(std::sync::atomic::Ordering::SeqCst));
-            crate::hospital::now().checked_add(ahead).unwrap()
-        });
-        options
-    });
-    (running.await, hours)
 }

@@ -17,6 +17,9 @@ mod life_cycle;
 /// Letters and parts.
 mod content;
 
+/// Parts that need not be sent again.
+mod take_over;
+
 /// Lists, pages and waiting.
 mod news;
 
