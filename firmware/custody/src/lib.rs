@@ -28,6 +28,7 @@ pub use crate::commitment::{CommitmentFailure, CommitmentItem, CommitmentReport}
 pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
 pub use crate::error::{CustodyError, IntakeError, ReadError};
+pub use crate::further::Further;
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
 pub use crate::moves::allowed;
@@ -73,6 +74,7 @@ mod transfers;
 // Moving, asking back, cutting, fetching, telling, erasing.
 mod asks;
 mod erasing;
+mod further;
 mod inbound;
 mod moving;
 mod outbox;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
+use crate::further::closed_at;
 use crate::kind::{Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::reason::WaitReason;
@@ -114,20 +115,7 @@ impl Custody {
     ) -> Result<(), CustodyError> {
         self.ledger()
             .ask(move |connection| {
-                let found = connection
-                    .prepare_cached(
-                        "SELECT closed_at, erasing_at
-                         FROM collection
-                         WHERE id = ?1 AND direction = 'outbound'",
-                    )?
-                    .query_row([collection.0], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                let (closed_at, erasing_at): (Option<i64>, Option<i64>) =
-                    found.ok_or(CustodyError::Unknown { what: "study" })?;
-                if erasing_at.is_some() {
-                    return Err(CustodyError::Erased);
-                }
-                let closed_at = crate::columns::time(closed_at.ok_or(CustodyError::StillCollecting)?)?;
+                let closed_at = closed_at(connection, collection)?;
                 insert_outbound(connection, transfer, collection, &OutboundState::Queued { closed_at }, now)
             })
             .await
@@ -209,7 +197,8 @@ fn check_same_choice(before: &State, found: &str) -> Result<(), CustodyError> {
     if found == *before { Ok(()) } else { Err(CustodyError::Stale) }
 }
 
-fn advance(
+/// Moves a transfer, with everything said about the move.
+pub(crate) fn advance(
     connection: &Connection,
     vault: &Vault,
     transfer: TransferId,

@@ -58,6 +58,8 @@ pub mod portal_client;
 mod portal_error;
 // A transfer taken back.
 pub mod recall;
+// What came to the wrong addressee goes on to the right one.
+pub mod redirect;
 // From an association to instances in custody.
 pub mod receive;
 // The patient confirmed.

@@ -229,10 +229,11 @@ impl World {
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
-            Question::Decline { transfer, reason } => {
+            Question::Decline { transfer, reason, .. } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
             Question::OfferAgain { .. }
+            | Question::Redirect { .. }
             | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }

@@ -6,9 +6,9 @@ use beeldbox_custody::{
 };
 use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    AskCode, AskLine, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage,
-    RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode,
-    WhoCode,
+    AskCode, AskLine, BelongsAt, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine,
+    ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail,
+    TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -85,6 +85,7 @@ pub(super) fn node_test(node: &PeerNode, diagnosis: &Diagnosis) -> NodeTest {
 pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<TransferLine, CustodyError> {
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.belongs_at = belongs_at(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
@@ -103,7 +104,21 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         created_at: row.created_at,
         situation: situation(row),
         ask: None,
+        belongs_at: None,
     }
+}
+
+/// Where a declined transfer belongs in the opinion of who declined it, as our copy of the directory knows it.
+fn belongs_at(road: &Road, row: &TransferRow) -> Option<BelongsAt> {
+    let State::Outbound(OutboundState::Declined { belongs_at: Some(addressee), .. }) = &row.state else {
+        return None;
+    };
+    let found = road.directory.find(addressee).map(|entry| entry.addressee);
+    Some(BelongsAt {
+        addressee: addressee.clone(),
+        organisation: found.as_ref().map(|found| found.organisation.clone()),
+        department: found.and_then(|found| found.desk()),
+    })
 }
 
 /// Nobody collected it, or nobody imported it, for longer than the settings say.
@@ -245,7 +260,12 @@ fn outbound(situation: &mut Situation, state: &OutboundState) {
             situation.who = WhoCode::Technician;
         }
         OutboundState::Held { reason, .. } => hold(situation, reason),
-        OutboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
+        OutboundState::Declined { reason, belongs_at, .. } => {
+            situation.declined = Some(decline_code(reason));
+            if belongs_at.is_some() {
+                situation.who = WhoCode::Technician;
+            }
+        }
         OutboundState::Collecting
         | OutboundState::Addressed { undo_to: None, .. }
         | OutboundState::Erased { .. }
@@ -288,6 +308,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let receipts: Vec<ReceiptLine> = receipts.into_iter().map(|(line, _)| line).collect();
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
+    line.belongs_at = belongs_at(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {

@@ -7,6 +7,7 @@ mod addressees;
 mod answer;
 mod certificates;
 mod lines;
+mod redirect;
 mod status;
 
 use std::future::Future;

@@ -30,8 +30,8 @@ pub use status::{
     PortalStatus, Status,
 };
 pub use transfer::{
-    AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance, TransferDetail,
-    TransferLine, VerifiedLine, VerifiedPage,
+    AskCode, AskLine, AuditLine, BelongsAt, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
+    TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
@@ -166,6 +166,20 @@ pub enum Question {
         /// Which.
         transfer: TransferId,
     },
+    /// Send the images of a transfer that was declined, expired or recalled to another addressee, from what this box still
+    /// has. Answered by [`Reply::Sent`] with the further transfer; asked twice, with the same.
+    Redirect {
+        /// Which.
+        transfer: TransferId,
+        /// To whom; without it, to whom the one who declined it named.
+        #[serde(default)]
+        to: Option<AddresseeId>,
+        /// Other words for the addressee; without them those of the first transfer.
+        #[serde(default)]
+        note: Option<Confidential>,
+        /// The flags of the check page that the person ticked.
+        acknowledged: Vec<CheckFlag>,
+    },
     /// Ask the other hospital to erase what it has collected already. Answered by [`Reply::Done`] when the question is
     /// on its way; the answer shows in [`TransferLine::ask`].
     AskBack {
@@ -206,6 +220,9 @@ pub enum Question {
         transfer: TransferId,
         /// Why; the sender is told.
         reason: DeclineCode,
+        /// Where it belongs, if it came to the wrong addressee; the sender is told, and decides.
+        #[serde(default)]
+        belongs_at: Option<AddresseeId>,
     },
     /// Re-read and authenticate sealed instances, a page at a time. Answered by [`Reply::Verified`].
     Verify {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Situation;
 use crate::clinical::{Confidential, Patient, StudySummary};
-use crate::ident::{Digest, SopInstanceUid, TransferId, Ura};
+use crate::ident::{AddresseeId, Digest, SopInstanceUid, TransferId, Ura};
 
 /// A transfer in a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +27,20 @@ pub struct TransferLine {
     /// The newest question for it back, if there is one.
     #[serde(default)]
     pub ask: Option<AskLine>,
+    /// Where a declined one belongs, in the opinion of who declined it.
+    #[serde(default)]
+    pub belongs_at: Option<BelongsAt>,
+}
+
+/// Where a declined transfer belongs, in the opinion of who declined it. A hint: whoever sent it decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BelongsAt {
+    /// Entry of the directory.
+    pub addressee: AddresseeId,
+    /// Its organisation, as this box's copy of the directory has it; `None` if it has no such entry.
+    pub organisation: Option<String>,
+    /// Its department, likewise.
+    pub department: Option<String>,
 }
 
 /// The other organisation of a transfer.

@@ -1,9 +1,9 @@
 //! Making and moving transfers: who may, in which order, and what is gone afterwards.
 
 use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
-use beeldbox_protocol::ident::{Digest, TransferId};
-use beeldbox_protocol::portal::fhir::Task;
-use beeldbox_protocol::portal::task::{TransferNotice, commit, recalled, rejected};
+use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId};
+use beeldbox_protocol::portal::fhir::{CodeableConcept, Task};
+use beeldbox_protocol::portal::task::{TransferNotice, belonging_at, commit, recalled, rejected};
 use beeldbox_protocol::portal::{letter_path, part_path, task_path};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
@@ -198,6 +198,44 @@ async fn fields_that_may_speak_of_a_patient_are_refused_and_not_stored() {
     assert_eq!(made.status(), StatusCode::CREATED);
     let stored: serde_json::Value = noord.get(&path).await.json().await.unwrap();
     assert!(!stored.to_string().contains("Janssen"));
+}
+
+#[tokio::test]
+async fn a_refusal_names_a_reason_and_where_it_belongs_and_says_no_more() {
+    let running = a_portal().await;
+    let (noord, zuid) = (Hospital::of(&running.portal, NOORD), Hospital::of(&running.portal, ZUID));
+    let transfer = noord.send(ZUID, &[]).await;
+    let addressee: AddresseeId = "zuid-cardiologie".parse().unwrap();
+    let refused = |reason, change: fn(&mut CodeableConcept)| {
+        let zuid = &zuid;
+        let addressee = &addressee;
+        async move {
+            let mut task = belonging_at(rejected(zuid.task(&transfer).await, reason), addressee);
+            change(task.status_reason.as_mut().unwrap());
+            zuid.update(&task).await
+        }
+    };
+    type Change = fn(&mut CodeableConcept);
+    let text: Change = |reason| reason.text = Some("Janssen".to_owned());
+    let display: Change = |reason| reason.coding[1].display = Some("Janssen".to_owned());
+    for change in [text, display] {
+        assert_eq!(code_of(refused(DeclineCode::NotOurs, change).await).await, "patient-data");
+    }
+    let odd_code: Change = |reason| reason.coding[0].code = Some("Janssen, wonende te Assen".to_owned());
+    let odd_entry: Change = |reason| reason.coding[1].code = Some("Janssen, wonende te Assen".to_owned());
+    let odd_system: Change = |reason| reason.coding[1].system = Some("urn:other".to_owned());
+    let twice: Change = |reason| reason.coding.push(reason.coding[1].clone());
+    let alone: Change = |reason| drop(reason.coding.remove(0));
+    for change in [odd_code, odd_entry, odd_system, twice, alone] {
+        assert_eq!(code_of(refused(DeclineCode::NotOurs, change).await).await, "nonsense");
+    }
+    let other_reason = refused(DeclineCode::Incomplete, |_| ()).await;
+    assert_eq!(code_of(other_reason).await, "nonsense", "only who was the wrong one names another");
+    assert_eq!(refused(DeclineCode::WrongDepartment, |_| ()).await.status(), StatusCode::OK);
+    let told = noord.task(&transfer).await;
+    assert!(!serde_json::to_string(&told).unwrap().contains("Janssen"));
+    let notice = TransferNotice::read(&told).unwrap();
+    assert_eq!((notice.declined, notice.belongs_at), (Some(DeclineCode::WrongDepartment), Some(addressee)));
 }
 
 #[tokio::test]
