@@ -39,7 +39,7 @@ pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, Qu
 pub use crate::recovery::{DamagedStudy, RecoveryReport};
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
-    AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
+    AddresseeSnapshot, Changes, DeliveryRow, Desk, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
     SenderSnapshot, TransferConfidential, TransferRow,
 };
 

@@ -4,6 +4,7 @@ use beeldbox_protocol::ident::{Digest, TransferId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::audit::AuditRecord;
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
 use crate::further::closed_at;
@@ -12,7 +13,7 @@ use crate::moves::allowed;
 use crate::reason::WaitReason;
 use crate::records::CollectionId;
 use crate::state::{OutboundState, State};
-use crate::transfer_records::{Changes, NewInbound};
+use crate::transfer_records::{Changes, NewInbound, TransferConfidential};
 use crate::vault::{Place, Vault};
 use crate::{Custody, asks, audit, outbox};
 
@@ -82,6 +83,40 @@ impl Custody {
                         due_at.map(micros)
                     ])?;
                 if changed == 1 { Ok(()) } else { Err(CustodyError::Unknown { what: "transfer" }) }
+            })
+            .await
+    }
+
+    /// Writes anew what is stored sealed of a transfer that stays in its state, together with the record of it.
+    ///
+    /// # Errors
+    /// [`CustodyError::Stale`] if it is not in this state any more, or nothing is stored of it.
+    ///
+    /// # Durability
+    /// When this returns, both survive a power cut; on error, nothing happened.
+    pub async fn rewrite_words(
+        &self,
+        transfer: TransferId,
+        state: State,
+        words: TransferConfidential,
+        record: AuditRecord,
+    ) -> Result<(), CustodyError> {
+        let vault = self.vault();
+        self.ledger()
+            .ask(move |connection| {
+                let id = transfer.to_string();
+                let sealed = vault.seal_json(Place::Transfer(&id), &words)?;
+                let changed = connection
+                    .prepare_cached(
+                        "UPDATE transfer
+                         SET sealed_words = ?4
+                         WHERE id = ?1 AND direction = ?2 AND state = ?3 AND sealed_words IS NOT NULL",
+                    )?
+                    .execute(params![id, state.direction().as_str(), state.kind().as_str(), sealed])?;
+                if changed != 1 {
+                    return Err(CustodyError::Stale);
+                }
+                audit::append(connection, &vault, &record)
             })
             .await
     }

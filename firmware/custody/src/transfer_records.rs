@@ -101,6 +101,18 @@ pub struct TransferConfidential {
     pub patient: Patient,
     /// What it is.
     pub summaries: Vec<StudySummary>,
+    /// For whom at this hospital it is; nothing if it leaves.
+    pub desk: Option<Desk>,
+}
+
+/// For whom at this hospital a transfer is: as its sender chose, or as a person here decided since.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Desk {
+    /// Its entry of the directory.
+    pub addressee: Option<AddresseeId>,
+    /// The department, and the person if one was chosen; nothing for the organisation as a whole.
+    pub name: Option<String>,
 }
 
 /// What a move changes beside the state, in the same commit. Whatever is absent stays as it was, except `due_at`: a

@@ -185,6 +185,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
             requested_by: decision.by,
             patient: study.patient,
             summaries: vec![study.summary],
+            desk: None,
         }),
         audit: vec![audit],
         ..Changes::default()

@@ -38,6 +38,8 @@ pub mod erase;
 pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
+// What came to another department of ours.
+pub mod forward;
 // The inbound machine.
 pub mod inbound;
 // Whose part goes next.

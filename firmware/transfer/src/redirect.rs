@@ -124,10 +124,10 @@ pub enum RedirectError {
 
 impl From<CustodyError> for RedirectError {
     fn from(error: CustodyError) -> Self {
-        match error {
-            CustodyError::Erased => RedirectError::Erased,
-            other => RedirectError::Address(StepError::from(other).into()),
+        if matches!(error, CustodyError::Erased) {
+            return RedirectError::Erased;
         }
+        RedirectError::Address(StepError::from(error).into())
     }
 }
 
@@ -181,6 +181,7 @@ pub async fn redirect(
             requested_by: redirection.by.clone(),
             patient: study.patient,
             summaries: vec![study.summary],
+            desk: None,
         }),
         // Whoever looks at either transfer finds the other.
         audit: vec![

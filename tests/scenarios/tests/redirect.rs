@@ -142,6 +142,33 @@ async fn what_is_taken_back_while_the_next_is_under_way_harms_it_in_no_way() {
 }
 
 #[tokio::test]
+async fn a_department_passes_it_on_to_another_one_of_the_same_hospital() {
+    let story = TwoHospitals::start().await;
+    let study = story.a_study(1, 5);
+    let transfer = story.send(&study).await;
+    let opened = story.until_state(At::Zuid, transfer, StateCode::Opened).await;
+    story.check("for whom", opened.line.desk, Some("Radiologie".to_owned()));
+    let forward = |to: &str| Question::Forward { transfer, to: id(to) };
+    for (to, code) in [(ELSEWHERE, RefusalCode::BadValue), ("nobody", RefusalCode::NotFound)] {
+        let refused = story.try_ask(At::Zuid, forward(to)).await.expect_err(to);
+        story.check(to, refused.code, code);
+    }
+    story.try_ask(At::Noord, forward("noord-radiologie")).await.expect_err("it is not at Noord");
+    for _ in 0..2 {
+        story.beeldboxctl(At::Zuid, &["forward", &transfer.to_string(), "--to", SIBLING]).await;
+    }
+    story.kill(At::Zuid).await;
+    let said = story.beeldboxctl(At::Zuid, &["inbox"]).await;
+    assert!(said.contains("for Cardiologie"), "{said}");
+    let audit = story.beeldboxctl(At::Zuid, &["audit"]).await;
+    let record = format!("from {ZUID} to {SIBLING}");
+    story.check("records", audit.matches(&record).count(), 1);
+    story.import(transfer).await;
+    story.until_delivered(transfer).await;
+    story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
+#[tokio::test]
 async fn only_what_came_to_nothing_is_redirected_with_every_check_of_a_first_send() {
     let story = TwoHospitals::start_with_own_portal().await;
     let study = story.a_study(1, 5);

@@ -119,6 +119,7 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             created_at: at,
             situation: situation(state, at, WhoCode::Nobody),
             ask: None,
+            desk: None,
             belongs_at: None,
         },
         note: None,

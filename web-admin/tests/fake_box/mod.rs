@@ -234,6 +234,7 @@ impl World {
             }
             Question::OfferAgain { .. }
             | Question::Redirect { .. }
+            | Question::Forward { .. }
             | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }

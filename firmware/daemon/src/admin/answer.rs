@@ -166,6 +166,7 @@ impl Desk {
             Question::Import { transfer, patient_id } => {
                 self.import(transfer, patient_id.as_ref(), &actor).await
             }
+            Question::Forward { transfer, to } => self.forward(transfer, &to, &actor).await,
             Question::Decline { transfer, reason, belongs_at } => {
                 self.decline(transfer, Declining { reason, belongs_at }, &actor).await
             }

@@ -104,6 +104,7 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         created_at: row.created_at,
         situation: situation(row),
         ask: None,
+        desk: confidential.and_then(|confidential| confidential.desk.as_ref()?.name.clone()),
         belongs_at: None,
     }
 }

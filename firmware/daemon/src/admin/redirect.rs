@@ -1,7 +1,8 @@
-//! What came to the wrong addressee: declined at the one desk, redirected at the other.
+//! What came to the wrong addressee: forwarded or declined at the one desk, redirected at the other.
 
 use beeldbox_protocol::admin::{Answer, Refusal, RefusalCode, Reply};
-use beeldbox_protocol::ident::TransferId;
+use beeldbox_protocol::ident::{AddresseeId, TransferId};
+use beeldbox_transfer::forward::{self, ForwardError};
 use beeldbox_transfer::reconcile;
 use beeldbox_transfer::redirect::{self, Declining, NotNamed, RedirectError, Redirection};
 
@@ -14,6 +15,20 @@ impl Desk {
         redirect::check_named(&self.road, &declining).map_err(not_named)?;
         reconcile::decline(&self.road, &row, &declining, actor).await.map_err(step_refused)?;
         Ok(Reply::Done)
+    }
+
+    /// Moves an inbound transfer to another department of this organisation.
+    pub(super) async fn forward(&self, transfer: TransferId, to: &AddresseeId, actor: &str) -> Answer {
+        let row = self.row(transfer).await?;
+        match forward::forward(&self.road, &row, to, actor).await {
+            Ok(()) => Ok(Reply::Done),
+            Err(ForwardError::Unknown) => Err(not_named(NotNamed::Unknown)),
+            Err(ForwardError::NotOurs) => Err(refusal(
+                RefusalCode::BadValue,
+                "that is no department of this organisation: decline it as not-ours and name it (--belongs-at)",
+            )),
+            Err(ForwardError::Step(step)) => Err(step_refused(step)),
+        }
     }
 
     /// Sends the images of a transfer that came to nothing to another addressee.

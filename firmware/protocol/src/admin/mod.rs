@@ -214,6 +214,13 @@ pub enum Question {
         /// The local Patient ID. The images must carry it: putting it in place of another is refused.
         patient_id: Option<Confidential>,
     },
+    /// Set for which department of this organisation an inbound transfer is. Answered by [`Reply::Done`].
+    Forward {
+        /// Which.
+        transfer: TransferId,
+        /// To whom: an entry of the directory that belongs to this organisation.
+        to: AddresseeId,
+    },
     /// Refuse an opened transfer. Answered by [`Reply::Done`].
     Decline {
         /// Which.

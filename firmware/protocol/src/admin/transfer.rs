@@ -27,6 +27,10 @@ pub struct TransferLine {
     /// The newest question for it back, if there is one.
     #[serde(default)]
     pub ask: Option<AskLine>,
+    /// For whom here an inbound one is: department and person. `None` for the organisation as a whole, or before it is
+    /// opened.
+    #[serde(default)]
+    pub desk: Option<String>,
     /// Where a declined one belongs, in the opinion of who declined it.
     #[serde(default)]
     pub belongs_at: Option<BelongsAt>,

@@ -135,6 +135,14 @@ enum Command {
         #[arg(long)]
         patient_id: Option<String>,
     },
+    /// Say for which department of this organisation a transfer is.
+    Forward {
+        /// Its id.
+        transfer: TransferId,
+        /// Id of the department in the directory.
+        #[arg(long)]
+        to: AddresseeId,
+    },
     /// Refuse a transfer.
     Decline {
         /// Its id.
@@ -340,6 +348,7 @@ fn question(command: &Command) -> Result<Question> {
         Command::Import { transfer, patient_id } => {
             Question::Import { transfer: *transfer, patient_id: confidential(patient_id) }
         }
+        Command::Forward { transfer, to } => Question::Forward { transfer: *transfer, to: to.clone() },
         Command::Decline { transfer, reason, belongs_at } => Question::Decline {
             transfer: *transfer,
             reason: (*reason).into(),

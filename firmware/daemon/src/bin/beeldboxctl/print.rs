@@ -202,6 +202,9 @@ fn transfer(line: &TransferLine) {
         if line.urgent { "URGENT  " } else { "" },
         sentence(&line.situation)
     );
+    if let Some(desk) = &line.desk {
+        say!("  for {desk}");
+    }
     if let Some(belongs) = &line.belongs_at {
         let organisation = belongs.organisation.as_deref().unwrap_or("(not in the directory of this box)");
         let department = belongs.department.as_deref().unwrap_or("whole organisation");
