@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use beeldbox_demo::hospital::DemoOptions;
 use beeldbox_peer::study::StudySpec;
 use beeldbox_protocol::admin::{
     BelongsAt, CheckFlag, DeclineCode, Question, RefusalCode, Reply, StateCode, WhoCode,
 };
+use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
 use beeldbox_scenarios::ending::Repeats;
-use beeldbox_scenarios::two_hospitals::{At, Study, TwoHospitals, ZUID};
+use beeldbox_scenarios::two_hospitals::{At, PortalRuns, Study, TwoHospitals, ZUID};
 use jiff::SignedDuration;
 
 /// A department of a hospital that has published a key and has no box here.
@@ -119,6 +121,37 @@ async fn what_has_expired_and_is_erased_at_the_portal_is_sent_again_by_itself() 
     story.until_delivered(second).await;
     story.check("parts sent", story.portal().parts_received(), 2 * parts);
     story.ends("noord: delivered 1, expired 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
+/// The window has to be long enough for a slow machine, and the first transfer has to wait for it.
+const WINDOW_SECS: u64 = 8;
+
+#[tokio::test]
+async fn a_redirection_is_undone_before_it_left_and_made_again() {
+    let options = DemoOptions { undo_seconds: WINDOW_SECS, ..DemoOptions::default() };
+    let story = TwoHospitals::start_with(PortalRuns::Here, &options).await;
+    let study = several_parts(&story).await;
+    let (first, parts) = sent_elsewhere(&story, &study).await;
+    story.ask(At::Noord, Question::Recall { transfer: first }).await;
+    let second = redirect(&story, first, &["--to", ZUID]).await;
+    let addressed = story.until_state(At::Noord, second, StateCode::Addressed).await;
+    assert!(addressed.line.situation.undo_until.is_some(), "nobody is told until when it can be undone");
+    story.beeldboxctl(At::Noord, &["undo", &second.to_string()]).await;
+    let waiting = story.closed(&study).await;
+    story.check("what waits for an addressee", waiting.transfer, second);
+    // What waits is what is sent then; nothing is left over in the list.
+    story.check(
+        "made again",
+        redirect(&story, first, &["--to", ZUID, "--note", "Graag spoed"]).await,
+        second,
+    );
+    story.check("studies that wait", story.studies().await.len(), 0);
+    let sent = story.find(At::Noord, second).await.and_then(|detail| detail.note);
+    story.check("the words", sent, Some(Confidential::new("Graag spoed")));
+    story.import(second).await;
+    story.until_delivered(second).await;
+    story.check("parts sent: what was taken back is erased", story.portal().parts_received(), 2 * parts);
+    story.ends("noord: delivered 1, recalled 1 | zuid: reported 1", &[&study], Repeats::Never).await;
 }
 
 /// Goal: the second does not hang on the first. Method: the portal answers late, and the first is taken back there while

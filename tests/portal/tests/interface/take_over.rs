@@ -161,7 +161,7 @@ pub async fn race(erases: &Hospital, takes_over: &Hospital, addressee: &Hospital
             assert_eq!(erases.update(&recall).await.status(), StatusCode::OK);
         };
         let taking_over = async {
-            tokio::time::sleep(Duration::from_millis(if round % 2 == 0 { 0 } else { 2 * round })).await;
+            tokio::time::sleep(Duration::from_millis(if round % 2 == 0 { 0 } else { 4 * round })).await;
             send_missing(takes_over, &second).await
         };
         let (count, ()) = tokio::join!(taking_over, erasing);
