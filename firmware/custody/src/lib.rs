@@ -29,6 +29,7 @@ pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
 pub use crate::earlier::EarlierSend;
 pub use crate::error::{CustodyError, IntakeError, ReadError};
+pub use crate::further::Further;
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
 pub use crate::moves::allowed;
@@ -42,8 +43,8 @@ pub use crate::requests::{
 };
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
-    AddendumTo, AddresseeSnapshot, Changes, DeliveryRow, NewInbound, OutboxMessage, OutboxRow, ReceiptRow,
-    SenderSnapshot, TransferConfidential, TransferRow,
+    AddendumTo, AddresseeSnapshot, Changes, DeliveryRow, Desk, NewInbound, OutboxMessage, OutboxRow,
+    ReceiptRow, SenderSnapshot, TransferConfidential, TransferRow,
 };
 
 use crate::disk::Disk;
@@ -78,6 +79,7 @@ mod transfers;
 // Moving, asking back, asking for images, cutting, fetching, telling, erasing.
 mod asks;
 mod erasing;
+mod further;
 mod inbound;
 mod moving;
 mod outbox;

@@ -4,14 +4,16 @@ use beeldbox_protocol::ident::{Digest, TransferId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::audit::AuditRecord;
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
+use crate::further::closed_at;
 use crate::kind::{Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::reason::WaitReason;
 use crate::records::CollectionId;
 use crate::state::{InboundState, OutboundState, State};
-use crate::transfer_records::{Changes, NewInbound};
+use crate::transfer_records::{Changes, NewInbound, TransferConfidential};
 use crate::vault::{Place, Vault};
 use crate::{Custody, asks, audit, directory, outbox, requests};
 
@@ -88,6 +90,40 @@ impl Custody {
             .await
     }
 
+    /// Writes anew what is stored sealed of a transfer that stays in its state, together with the record of it.
+    ///
+    /// # Errors
+    /// [`CustodyError::Stale`] if it is not in this state any more, or nothing is stored of it.
+    ///
+    /// # Durability
+    /// When this returns, both survive a power cut; on error, nothing happened.
+    pub async fn rewrite_words(
+        &self,
+        transfer: TransferId,
+        state: State,
+        words: TransferConfidential,
+        record: AuditRecord,
+    ) -> Result<(), CustodyError> {
+        let vault = self.vault();
+        self.ledger()
+            .ask(move |connection| {
+                let id = transfer.to_string();
+                let sealed = vault.seal_json(Place::Transfer(&id), &words)?;
+                let changed = connection
+                    .prepare_cached(
+                        "UPDATE transfer
+                         SET sealed_words = ?4
+                         WHERE id = ?1 AND direction = ?2 AND state = ?3 AND sealed_words IS NOT NULL",
+                    )?
+                    .execute(params![id, state.direction().as_str(), state.kind().as_str(), sealed])?;
+                if changed != 1 {
+                    return Err(CustodyError::Stale);
+                }
+                audit::append(connection, &vault, &record)
+            })
+            .await
+    }
+
     /// Schedules a transfer without moving it, for instance at once because a person asked.
     ///
     /// # Errors
@@ -131,20 +167,7 @@ impl Custody {
     ) -> Result<(), CustodyError> {
         self.ledger()
             .ask(move |connection| {
-                let found = connection
-                    .prepare_cached(
-                        "SELECT closed_at, erasing_at
-                         FROM collection
-                         WHERE id = ?1 AND direction = 'outbound'",
-                    )?
-                    .query_row([collection.0], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                let (closed_at, erasing_at): (Option<i64>, Option<i64>) =
-                    found.ok_or(CustodyError::Unknown { what: "study" })?;
-                if erasing_at.is_some() {
-                    return Err(CustodyError::Erased);
-                }
-                let closed_at = crate::columns::time(closed_at.ok_or(CustodyError::StillCollecting)?)?;
+                let closed_at = closed_at(connection, collection)?;
                 insert_outbound(connection, transfer, collection, &OutboundState::Queued { closed_at }, now)
             })
             .await
@@ -237,7 +260,8 @@ fn check_same_state(before: &State, to: &State, found: &str) -> Result<(), Custo
     if is_same { Ok(()) } else { Err(CustodyError::Stale) }
 }
 
-fn advance(
+/// Moves a transfer, with everything said about the move.
+pub(crate) fn advance(
     connection: &Connection,
     vault: &Vault,
     transfer: TransferId,

@@ -15,6 +15,7 @@
 //! transfer counts as under way. The same list stands in `schema.sql`, whose trigger refuses every other move; a test
 //! compares the two. What the moves mean on disk is in `QUEUE.md`.
 
+use beeldbox_protocol::ident::AddresseeId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,9 @@ pub enum OutboundState {
     Declined {
         /// The reason it gave.
         reason: DeclineReason,
+        /// Where it belongs in its opinion: an entry of the directory. A hint, as the portal told it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        belongs_at: Option<AddresseeId>,
         /// When.
         at: Timestamp,
     },

@@ -107,6 +107,8 @@ pub struct TransferConfidential {
     pub in_answer_to: Option<TransferId>,
     /// What it is an addendum to, as its letter says.
     pub addendum: Option<AddendumTo>,
+    /// For whom at this hospital it is; nothing if it leaves.
+    pub desk: Option<Desk>,
 }
 
 /// The earlier transfers that an addendum follows.
@@ -116,6 +118,16 @@ pub struct AddendumTo {
     pub group: TransferId,
     /// The one before it.
     pub to: TransferId,
+}
+
+/// For whom at this hospital a transfer is: as its sender chose, or as a person here decided since.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Desk {
+    /// Its entry of the directory.
+    pub addressee: Option<AddresseeId>,
+    /// The department, and the person if one was chosen; nothing for the organisation as a whole.
+    pub name: Option<String>,
 }
 
 /// What a move changes beside the state, in the same commit. Whatever is absent stays as it was, except `due_at`: a

@@ -106,6 +106,30 @@ pub async fn flags(
     Ok(checks.into_iter().filter_map(|(applies, flag)| applies.then_some(flag)).collect())
 }
 
+/// Whether the person ticked whatever must be looked at.
+pub(crate) async fn check_acknowledged(
+    road: &Road,
+    study: &beeldbox_custody::StudyRow,
+    addressee: &Addressee,
+    acknowledged: &[CheckFlag],
+) -> Result<(), AddressError> {
+    let mut missing = flags(road, study, addressee).await?;
+    missing.retain(|flag| !acknowledged.contains(flag));
+    if missing.is_empty() { Ok(()) } else { Err(AddressError::NotAcknowledged(missing)) }
+}
+
+/// An addressee as the ledger keeps it.
+pub(crate) fn snapshot(addressee: &Addressee, recipient: &RecipientVerified) -> AddresseeSnapshot {
+    AddresseeSnapshot {
+        id: addressee.id.clone(),
+        ura: addressee.ura.clone(),
+        name: recipient.organisation().name().to_owned(),
+        department: addressee.desk(),
+        key_id: recipient.key_id().to_string(),
+        recipient_json: String::new(),
+    }
+}
+
 /// Under which name a partner's key is remembered: one key per way of receiving.
 pub fn endpoint_of(addressee: &Addressee) -> String {
     match addressee.reception {
@@ -130,11 +154,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
     if study.summary.instances == 0 {
         return Err(AddressError::NothingToSend);
     }
-    let mut missing = flags(road, &study, &addressee).await?;
-    missing.retain(|flag| !decision.acknowledged.contains(flag));
-    if !missing.is_empty() {
-        return Err(AddressError::NotAcknowledged(missing));
-    }
+    check_acknowledged(road, &study, &addressee, &decision.acknowledged).await?;
     // Whatever made the study doubtful is among the flags, and they were ticked.
     let mut doubt = None;
     match &row.state {
@@ -160,14 +180,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
     };
     let changes = Changes {
         urgent: Some(decision.urgent),
-        addressee: Some(AddresseeSnapshot {
-            id: addressee.id.clone(),
-            ura: addressee.ura.clone(),
-            name: recipient.organisation().name().to_owned(),
-            department: addressee.desk(),
-            key_id: recipient.key_id().to_string(),
-            recipient_json: String::new(),
-        }),
+        addressee: Some(snapshot(&addressee, &recipient)),
         confidential: Some(TransferConfidential {
             note: decision.note.unwrap_or_default(),
             reply_contact: decision.reply_contact.unwrap_or_default(),
@@ -176,6 +189,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
             summaries: vec![study.summary],
             in_answer_to: decision.in_answer_to,
             addendum: None,
+            desk: None,
         }),
         audit: vec![audit],
         ..Changes::default()

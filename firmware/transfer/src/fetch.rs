@@ -10,7 +10,7 @@
 //! the rest. Several transfers are under way at once ([`crate::several`]) and share one line ([`crate::line`]).
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, PartRow, ReadError,
+    AuditRecord, Changes, CollectionId, CustodyError, Desk, HoldReason, InboundState, PartRow, ReadError,
     SenderSnapshot, State, TransferConfidential, TransferRow,
 };
 use beeldbox_protocol::admin::ReceiptStage;
@@ -226,6 +226,10 @@ fn confidential(letter: &Letter) -> TransferConfidential {
         summaries: letter.studies.clone(),
         in_answer_to: letter.in_answer_to,
         addendum: addendum::said_by(letter),
+        desk: Some(Desk {
+            addressee: letter.addressee.addressee.clone(),
+            name: letter.addressee.department.clone(),
+        }),
     }
 }
 

@@ -40,6 +40,8 @@ pub mod erase;
 pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
+// What came to another department of ours.
+pub mod forward;
 // The inbound machine.
 pub mod inbound;
 // Whose part goes next.
@@ -62,6 +64,8 @@ pub mod portal_client;
 mod portal_error;
 // A transfer taken back.
 pub mod recall;
+// What came to the wrong addressee goes on to the right one.
+pub mod redirect;
 // From an association to instances in custody.
 pub mod receive;
 // The patient confirmed.

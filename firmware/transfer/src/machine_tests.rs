@@ -32,7 +32,7 @@ fn outbound_states() -> Vec<OutboundState> {
         OutboundState::Erased { at },
         OutboundState::Held { back_to: Box::new(sending), reason: HoldReason::PortalRefusedUs, since: at },
         OutboundState::Recalled { at },
-        OutboundState::Declined { reason: DeclineReason::Other, at },
+        OutboundState::Declined { reason: DeclineReason::Other, belongs_at: None, at },
         OutboundState::Expired { at },
         OutboundState::Failed { reason: FailReason::GivenUp, at },
     ]
@@ -49,7 +49,7 @@ fn outbound_events() -> Vec<OutboundEvent> {
         OutboundEvent::PortalAccepted,
         OutboundEvent::ReceiptInCustody,
         OutboundEvent::ReceiptInPacs { stored: 2, of: 2 },
-        OutboundEvent::Declined(DeclineReason::NotOurs),
+        OutboundEvent::Declined { reason: DeclineReason::NotOurs, belongs_at: None },
         OutboundEvent::Expired,
         OutboundEvent::Recalled,
         OutboundEvent::ErasedThere,
@@ -345,7 +345,7 @@ fn what_was_sent_to_nobody_is_not_over_whatever_a_portal_says_of_its_draft() {
             let over = [
                 OutboundEvent::Expired,
                 OutboundEvent::Recalled,
-                OutboundEvent::Declined(DeclineReason::Other),
+                OutboundEvent::Declined { reason: DeclineReason::Other, belongs_at: None },
                 OutboundEvent::Failed(FailReason::GivenUp),
             ];
             for event in over {

@@ -241,8 +241,8 @@ pub(crate) async fn about_ours(road: &Road, notice: &TransferNotice) -> Result<(
 pub fn end_told(notice: &TransferNotice) -> Option<OutboundEvent> {
     match notice.status {
         TaskStatus::Rejected => {
-            let reason = notice.declined.map(decline_reason);
-            Some(OutboundEvent::Declined(reason.unwrap_or(DeclineReason::Other)))
+            let reason = notice.declined.map_or(DeclineReason::Other, decline_reason);
+            Some(OutboundEvent::Declined { reason, belongs_at: notice.belongs_at.clone() })
         }
         TaskStatus::Cancelled if notice.has_expired => Some(OutboundEvent::Expired),
         TaskStatus::Cancelled => Some(OutboundEvent::Recalled),
@@ -339,6 +339,7 @@ async fn about_theirs(road: &Road, notice: &TransferNotice, task: &Task) -> Resu
 #[cfg(test)]
 mod tests {
     use beeldbox_protocol::admin::DeclineCode;
+    use beeldbox_protocol::ident::AddresseeId;
     use beeldbox_protocol::portal::fhir::CodeableConcept;
     use beeldbox_protocol::portal::task::{self, NewTransfer, TRANSFER_SYSTEM};
 
@@ -369,8 +370,13 @@ mod tests {
         let mut expired = task::recalled(requested.clone());
         expired.business_status = Some(CodeableConcept::of(TRANSFER_SYSTEM, "expired"));
         assert_eq!(told(expired), Some(OutboundEvent::Expired));
-        let declined = Some(OutboundEvent::Declined(DeclineReason::NotOurs));
-        assert_eq!(told(task::rejected(requested.clone(), DeclineCode::NotOurs)), declined);
+        let addressee: AddresseeId = "zuid-cardiologie".parse().unwrap();
+        for belongs_at in [None, Some(addressee)] {
+            let refused = task::rejected(requested.clone(), DeclineCode::NotOurs);
+            let refused = belongs_at.iter().fold(refused, task::belonging_at);
+            let reason = DeclineReason::NotOurs;
+            assert_eq!(told(refused), Some(OutboundEvent::Declined { reason, belongs_at }));
+        }
         let fetched = task::with_receipt(requested, ReceiptStage::InCustody, true, "a.b.c");
         assert_eq!(told(fetched), None);
     }

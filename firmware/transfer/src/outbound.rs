@@ -18,6 +18,7 @@
 //! happen here is an error by name. Receipt 2 may overtake receipt 1: the portal tells the newest truth.
 
 use beeldbox_custody::{DeclineReason, FailReason, HoldReason, OutboundState as S};
+use beeldbox_protocol::ident::AddresseeId;
 use jiff::Timestamp;
 
 use crate::effect::{Effect, NotNow, Verdict};
@@ -60,7 +61,12 @@ pub enum OutboundEvent {
         of: u32,
     },
     /// The addressee refuses.
-    Declined(DeclineReason),
+    Declined {
+        /// Why.
+        reason: DeclineReason,
+        /// Where it belongs in its opinion.
+        belongs_at: Option<AddresseeId>,
+    },
     /// The portal says that nobody collected it in time.
     Expired,
     /// A person took it back, and the portal no longer gives it out.
@@ -92,7 +98,9 @@ pub fn step(state: &S, event: OutboundEvent, now: Timestamp) -> Result<Verdict<S
         OutboundEvent::PortalAccepted => portal_accepted(state, now),
         OutboundEvent::ReceiptInCustody => receipt_in_custody(state, now),
         OutboundEvent::ReceiptInPacs { stored, of } => receipt_in_pacs(state, stored, of, now),
-        OutboundEvent::Declined(reason) => ended(state, S::Declined { reason, at: now }),
+        OutboundEvent::Declined { reason, belongs_at } => {
+            ended(state, S::Declined { reason, belongs_at, at: now })
+        }
         OutboundEvent::Expired => ended(state, S::Expired { at: now }),
         OutboundEvent::Recalled => recalled(state, now),
         OutboundEvent::ErasedThere => erased_there(state, now),

@@ -14,6 +14,7 @@ use tracing::{debug, error};
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
+use crate::redirect::Declining;
 use crate::road::{Road, StepError};
 use crate::worker::{Worked, Worker, until_due};
 
@@ -80,20 +81,27 @@ pub async fn import(road: &Road, row: &TransferRow, confirmed: PatientConfirmed)
     road.step_inbound(row, InboundEvent::PatientConfirmed, changes, Vec::new()).await.map(drop)
 }
 
-/// Refuses a transfer; the sender is told why.
+/// Refuses a transfer; the sender is told why, and where it belongs if a person said so.
 ///
 /// # Errors
 /// If it is too late for it, or storage failed.
-pub async fn decline(road: &Road, row: &TransferRow, reason: DeclineCode, by: &str) -> Result<(), StepError> {
+pub async fn decline(
+    road: &Road,
+    row: &TransferRow,
+    declining: &Declining,
+    by: &str,
+) -> Result<(), StepError> {
+    let reason = declining.reason;
+    let named = declining.belongs_at.as_ref().map(|named| format!(", belongs at {named}"));
     let audit = AuditRecord {
         at: road.now(),
         actor: by.to_owned(),
         action: "decline".to_owned(),
         transfer: Some(row.id),
-        detail: Confidential::new(format!("{reason:?}")),
+        detail: Confidential::new(format!("{reason:?}{}", named.unwrap_or_default())),
     };
     let changes = Changes { audit: vec![audit], ..Changes::default() };
-    let tell = serde_json::to_vec(&reason).expect("a code is always JSON");
+    let tell = serde_json::to_vec(declining).expect("codes are always JSON");
     road.step_inbound(row, InboundEvent::Declined(decline_reason(reason)), changes, tell).await.map(drop)
 }
 
@@ -117,7 +125,7 @@ pub(crate) async fn lost_at_portal(road: &Road, row: &TransferRow) -> bool {
         return false;
     }
     error!(transfer = %row.id, "the portal offers a transfer and has lost bytes of it; the sender is told");
-    match decline(road, row, DeclineCode::Unreadable, "beeldboxd").await {
+    match decline(road, row, &DeclineCode::Unreadable.into(), "beeldboxd").await {
         Ok(()) => true,
         Err(error) => {
             road.step_failed(row, &error).await;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use beeldbox_custody::{Changes, CustodyError, OutboxRow};
-use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
+use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::envelope::receipt::Receipt;
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::fhir::Task;
@@ -19,6 +19,7 @@ use crate::ask_back::{self, TakeInError};
 use crate::effect::Telling;
 use crate::inbound::InboundEvent;
 use crate::portal_client::PortalError;
+use crate::redirect::Declining;
 use crate::request_telling::{self, RequestTelling};
 use crate::road::{Road, StepError, after};
 use crate::send::chain;
@@ -215,9 +216,10 @@ pub fn plan(
             return Err(TellError::Message("a question has a Task of its own"));
         }
         Telling::Decline => {
-            let reason: DeclineCode =
+            let declining: Declining =
                 serde_json::from_slice(payload).map_err(|_| TellError::Message("an unknown reason"))?;
-            (Mover::Addressee, task::rejected(task, reason))
+            let refused = task::rejected(task, declining.reason);
+            (Mover::Addressee, declining.belongs_at.iter().fold(refused, task::belonging_at))
         }
     };
     let to = TaskStatus::from_code(&next.status).ok_or(TellError::Message("unknown status"))?;

@@ -22,7 +22,7 @@ use beeldbox_protocol::envelope::letter::{
     self, Letter, LetterError, ListedInstance, ListedPack, ListedPart, PART_LEN, Party,
 };
 use beeldbox_protocol::envelope::trust::TrustError;
-use beeldbox_protocol::ident::{AddresseeId, Digest, Ura};
+use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, NewTransfer, PartEntry, TaskStatus, TransferNotice};
 use bytes::Bytes;
@@ -416,12 +416,23 @@ fn status_of(task: &Task) -> Result<TaskStatus, PortalError> {
     TaskStatus::from_code(&task.status).ok_or(PortalError::NotUnderstood("unknown status"))
 }
 
-async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
-    let mut missing: HashSet<Digest> = HashSet::new();
+/// Which of these parts the portal does not have for a transfer. Asked before the first is sent: a portal may take over
+/// what it has from an earlier transfer of ours.
+pub(crate) async fn missing_at_portal(
+    road: &Road,
+    transfer: TransferId,
+    parts: &[PartRow],
+) -> Result<HashSet<Digest>, SendError> {
+    let mut missing = HashSet::new();
     let digests: Vec<Digest> = parts.iter().map(|part| part.digest).collect();
     for page in digests.chunks(MISSING_PAGE) {
-        missing.extend(road.portal.missing_parts(&row.id, page.to_vec()).await?);
+        missing.extend(road.portal.missing_parts(&transfer, page.to_vec()).await?);
     }
+    Ok(missing)
+}
+
+async fn send_missing_parts(road: &Road, row: &TransferRow, parts: &[PartRow]) -> Result<(), SendError> {
+    let missing = missing_at_portal(road, row.id, parts).await?;
     let mut done = parts.iter().filter(|part| !missing.contains(&part.digest)).count();
     let mut row = row.clone();
     progress(road, &mut row, done).await?;

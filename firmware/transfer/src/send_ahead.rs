@@ -17,7 +17,7 @@ use crate::address;
 use crate::alias::{self, Alias};
 use crate::line::Traveller;
 use crate::road::Road;
-use crate::send::{SendError, chain, draft_at_portal, send_parts};
+use crate::send::{SendError, chain, draft_at_portal, missing_at_portal, send_parts};
 use crate::worker::{Worked, Worker};
 
 /// Studies looked at together: more do not arrive at once.
@@ -73,9 +73,15 @@ impl SendAhead {
             return Ok(());
         }
         draft_at_portal(road, &row, &addressee.ura, &alias.addressee, alias.urgent).await?;
-        let count = parts.len();
+        let missing = missing_at_portal(road, row.id, &parts).await?;
+        let (to_send, there): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|part| missing.contains(&part.digest));
+        for part in there {
+            road.custody.mark_part_sent(row.id, part.pack, part.index, road.now()).await?;
+        }
+        let count = to_send.len();
         let traveller = Traveller { transfer: row.id, urgent: alias.urgent };
-        let mut sending = std::pin::pin!(send_parts(road, traveller, parts));
+        let mut sending = std::pin::pin!(send_parts(road, traveller, to_send));
         while let Some(part) = sending.next().await {
             let part = part?;
             road.custody.mark_part_sent(row.id, part.pack, part.index, road.now()).await?;

@@ -17,6 +17,7 @@
 //! | replayed letter | [`crate::PortalHandle::replay`]; another's: [`Faults::wrong_letter`] |
 //! | re-addressed letter | [`crate::PortalHandle::readdress`] |
 //! | forged receipt | [`crate::PortalHandle::forge_receipt`]; none: [`Faults::withhold_receipts`] |
+//! | forged refusal | [`crate::PortalHandle::forge_refusal`] |
 //! | next link to itself, or to elsewhere | [`Faults::next_link_to_itself`], [`Faults::next_link_to`] |
 //! | Retry-After of ten years | [`Faults::answer_busy`] with [`TEN_YEARS_SECS`] |
 //! | clock two days off | [`Faults::clock_off_by`] |

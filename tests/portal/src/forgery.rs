@@ -1,10 +1,10 @@
 //! Bad manners that a portal would have to write into its own books: what it lost, made up, turned to somebody else or
 //! brought a second time. [`crate::faults`] lists them together with those that lie in how it answers.
 
-use beeldbox_protocol::admin::ReceiptStage;
-use beeldbox_protocol::ident::{Digest, TransferId, Ura};
+use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
+use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId, Ura};
 use beeldbox_protocol::portal::fhir::{Meta, RECIPIENT_KEY_EXTENSION, Reference, Task};
-use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, with_receipt};
+use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, belonging_at, rejected, with_receipt};
 use serde_json::json;
 
 use crate::directory::{self, Frozen};
@@ -62,6 +62,23 @@ impl PortalHandle {
         let jws = jws.to_owned();
         self.rewrite(transfer, move |stored| with_receipt(stored.task.clone(), stage, is_complete, &jws))
             .await
+    }
+
+    /// Refuses a transfer as if its addressee had, naming where it belongs.
+    ///
+    /// # Errors
+    /// If there is no such transfer.
+    pub async fn forge_refusal(
+        &self,
+        transfer: TransferId,
+        reason: DeclineCode,
+        belongs_at: Option<AddresseeId>,
+    ) -> Result<(), PortalError> {
+        let change = move |stored: &StoredTask| {
+            let refused = rejected(stored.task.clone(), reason);
+            belongs_at.iter().fold(refused, belonging_at)
+        };
+        self.rewrite(transfer, change).await
     }
 
     /// Turns a transfer to another organisation, which then finds a letter that is not sealed to it.

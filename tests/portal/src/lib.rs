@@ -21,6 +21,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use beeldbox_protocol::ident::Ura;
 use object_store::ObjectStore;
@@ -78,6 +79,8 @@ mod content;
 mod letters;
 // `/parts`.
 mod parts;
+// Parts that need not be sent again.
+mod take_over;
 
 // `/fhir/Organization` and the others.
 mod directory;
@@ -238,6 +241,7 @@ impl Portal {
             limits: options.limits,
             faults: faults.clone(),
             news: watch::Sender::new(0),
+            parts_received: AtomicU64::new(0),
             stopping: stopping.clone(),
         });
         if let Database::Postgres(url) = &options.database {
@@ -386,6 +390,11 @@ impl PortalHandle {
     /// If the store refuses.
     pub async fn stored_objects(&self) -> Result<Vec<String>, PortalError> {
         Ok(self.site.store.names().await?)
+    }
+
+    /// Parts that were sent here and stored since this portal started; what was taken over is not among them.
+    pub fn parts_received(&self) -> u64 {
+        self.site.parts_received.load(Ordering::Relaxed)
     }
 
     /// Whether a poll waits for news at this moment.

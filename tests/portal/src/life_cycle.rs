@@ -4,9 +4,12 @@
 //! What is kept of a Task is what its struct knows. A field in which a patient could appear is refused by name rather
 //! than dropped, so that a client with that bug learns of it before anything was stored.
 
-use beeldbox_protocol::ident::{TransferId, Ura};
-use beeldbox_protocol::portal::fhir::{Meta, Parameter, Task};
-use beeldbox_protocol::portal::task::{Mover, TaskKind, TaskStatus, TransferNotice, may_move_as};
+use beeldbox_protocol::ident::{AddresseeId, TransferId, Ura};
+use beeldbox_protocol::portal::fhir::{CodeableConcept, Coding, Meta, Parameter, Task};
+use beeldbox_protocol::portal::task::{
+    ADDRESSEE_SYSTEM, Mover, TRANSFER_SYSTEM, TaskKind, TaskStatus, TransferNotice, may_move_as,
+    may_name_addressee, read_decline,
+};
 use jiff::Timestamp;
 
 use crate::refusal::Refusal;
@@ -180,6 +183,9 @@ fn check_shape(transfer: &TransferId, mut task: Task) -> Result<Checked, Refusal
     if letter != Some(task.id.as_str()) {
         return Err(nonsense("Its focus is not its letter, Binary/‹id›."));
     }
+    if let Some(reason) = &task.status_reason {
+        check_reason(reason, notice.status)?;
+    }
     let period = task.restriction.as_ref().and_then(|restriction| restriction.period.as_ref());
     let Some(valid_until) = period.and_then(|period| period.end) else {
         return Err(nonsense("restriction.period.end is needed."));
@@ -195,6 +201,36 @@ fn check_shape(transfer: &TransferId, mut task: Task) -> Result<Checked, Refusal
         valid_until,
         task,
     })
+}
+
+/// A reason is codes, in which no patient can appear: one of the transfer's own, and beside it, in a refusal of what came
+/// to the wrong addressee, at most one entry of the directory.
+fn check_reason(reason: &CodeableConcept, status: TaskStatus) -> Result<(), Refusal> {
+    if reason.text.is_some() || reason.coding.iter().any(|coding| coding.display.is_some()) {
+        return Err(Refusal::PatientData("statusReason.text"));
+    }
+    let is_code = |code: &str| {
+        (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let code_of =
+        |coding: &Coding, system| coding.code.clone().filter(|_| coding.system.as_deref() == Some(system));
+    let (first, others) =
+        reason.coding.split_first().ok_or_else(|| nonsense("statusReason holds no code."))?;
+    if !code_of(first, TRANSFER_SYSTEM).is_some_and(|code| is_code(&code)) {
+        return Err(nonsense("statusReason begins with a code of transfers."));
+    }
+    match others {
+        [] => Ok(()),
+        [named] if status == TaskStatus::Rejected => {
+            let addressee = code_of(named, ADDRESSEE_SYSTEM).map(|id| id.parse::<AddresseeId>());
+            let why = read_decline(first.code.as_deref().unwrap_or_default());
+            match addressee {
+                Some(Ok(_)) if may_name_addressee(why) => Ok(()),
+                Some(_) | None => Err(nonsense("statusReason may name an addressee instead of a wrong one.")),
+            }
+        }
+        [_, ..] => Err(nonsense("statusReason holds too many codes.")),
+    }
 }
 
 fn nonsense(why: &str) -> Refusal {

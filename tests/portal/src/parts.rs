@@ -1,6 +1,7 @@
 //! `/parts/{transfer}`: the sealed bytes, in pieces named by their own digest.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -18,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::rows::{Rows, cells};
 use crate::site::{Site, header_text};
 use crate::store::part_at;
+use crate::take_over;
 use crate::task_api::transfer_in;
 use crate::tasks::{self, Content};
 
@@ -55,6 +57,7 @@ pub async fn write(
         remove_unwanted(&site, &transfer, &digest, &refusal).await;
         return Err(refusal);
     }
+    site.parts_received.fetch_add(1, Ordering::Relaxed);
     let mut response = StatusCode::CREATED.into_response();
     if let Ok(tag) = HeaderValue::try_from(format!("\"{digest}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -65,7 +68,7 @@ pub async fn write(
 /// Bytes without a row belong to nobody, for instance when the transfer was recalled while they came. They are removed
 /// only if no row can come any more: another request, of any process, may be about to answer for the same bytes, and a
 /// commit whose answer was lost may have answered for them. What stays goes with its transfer.
-async fn remove_unwanted(site: &Site, transfer: &TransferId, digest: &Digest, refusal: &Refusal) {
+pub async fn remove_unwanted(site: &Site, transfer: &TransferId, digest: &Digest, refusal: &Refusal) {
     if !matches!(refusal, Refusal::NotADraft) {
         return;
     }
@@ -108,7 +111,8 @@ async fn may_store(
         .await
 }
 
-fn check_sender(rows: &Rows<'_>, transfer: &TransferId, ura: &Ura) -> Result<(), Refusal> {
+/// Whether parts of this transfer may be stored for this client.
+pub fn check_sender(rows: &Rows<'_>, transfer: &TransferId, ura: &Ura) -> Result<(), Refusal> {
     let task = tasks::find_for(rows, transfer, ura)?;
     if !task.is_sent_by(ura) {
         return Err(Refusal::Forbidden("Parts come from the sender."));
@@ -117,18 +121,23 @@ fn check_sender(rows: &Rows<'_>, transfer: &TransferId, ura: &Ura) -> Result<(),
 }
 
 fn check_quota(rows: &Rows<'_>, ura: &Ura, quota: Option<u64>, len: u64) -> Result<(), Refusal> {
-    let Some(quota) = quota else { return Ok(()) };
+    if len <= room(rows, ura, quota)? { Ok(()) } else { Err(Refusal::QuotaFull) }
+}
+
+/// Bytes that a sender may still have here.
+pub fn room(rows: &Rows<'_>, ura: &Ura, quota: Option<u64>) -> Result<u64, Refusal> {
+    let Some(quota) = quota else { return Ok(u64::MAX) };
     let row = rows.query_first(
         "SELECT CAST(coalesce(sum(part.len), 0) AS BIGINT)
          FROM part JOIN task ON task.id = part.transfer WHERE task.requester = ?1",
         cells![ura.as_str()],
     )?;
     let used = row.map_or(Ok(0), |row| row.integer(0))?;
-    let used = u64::try_from(used).unwrap_or(u64::MAX);
-    if used.saturating_add(len) <= quota { Ok(()) } else { Err(Refusal::QuotaFull) }
+    Ok(quota.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX)))
 }
 
-/// `POST /parts/{transfer}/missing`: which of these are not there.
+/// `POST /parts/{transfer}/missing`: which of these are not there. What the sender's draft can have without sending it
+/// is taken over first.
 pub async fn missing(
     State(site): State<Arc<Site>>,
     Extension(client): Extension<Client>,
@@ -138,20 +147,8 @@ pub async fn missing(
     let transfer = transfer_in(&transfer)?;
     let asked: PartList = serde_json::from_slice(&body)
         .map_err(|error| Refusal::Malformed(format!("The body is no list of parts: {error}.")))?;
-    let missing = site
-        .ledger
-        .read(move |rows| {
-            tasks::find_for(rows, &transfer, &client.ura)?;
-            let mut missing = Vec::new();
-            for digest in asked.parts {
-                if tasks::part_len(rows, &transfer, &digest)?.is_none() {
-                    missing.push(digest);
-                }
-            }
-            Ok::<_, Refusal>(missing)
-        })
-        .await?;
-    Ok(axum::Json(PartList { parts: missing }).into_response())
+    let parts = take_over::missing(&site, &client.ura, transfer, asked.parts).await?;
+    Ok(axum::Json(PartList { parts }).into_response())
 }
 
 /// `GET /parts/{transfer}/{digest}`, by the sender, and by the addressee once it was committed.

@@ -56,6 +56,8 @@ CREATE TABLE IF NOT EXISTS part (
     PRIMARY KEY (transfer, digest)
 );
 
+CREATE INDEX IF NOT EXISTS part_by_digest ON part (digest);
+
 CREATE TABLE IF NOT EXISTS enrolment_code (
     digest      TEXT PRIMARY KEY,
     ura         TEXT NOT NULL,

@@ -56,6 +56,9 @@ CREATE TABLE IF NOT EXISTS part (
     PRIMARY KEY (transfer, digest)
 ) STRICT, WITHOUT ROWID;
 
+-- A further transfer of the same sender finds there what it need not send again.
+CREATE INDEX IF NOT EXISTS part_by_digest ON part (digest);
+
 -- One-time codes for enrolment. The code itself is not kept, only its SHA-256.
 CREATE TABLE IF NOT EXISTS enrolment_code (
     digest      TEXT PRIMARY KEY,

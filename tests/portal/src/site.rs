@@ -6,6 +6,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -64,6 +65,8 @@ pub struct Site {
     pub faults: Arc<Faults>,
     /// Counts changes of transfers, so that waiting polls wake up.
     pub news: watch::Sender<u64>,
+    /// Parts that were sent to this process and stored.
+    pub parts_received: AtomicU64,
     /// Becomes true when the portal stops, so that waiting polls end.
     pub stopping: watch::Receiver<bool>,
 }

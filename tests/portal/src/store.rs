@@ -23,7 +23,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    CopyMode, CopyOptions, GetOptions, GetRange, GetResultPayload, MultipartUpload, ObjectStore,
+    ObjectStoreExt, PutMode, PutPayload,
 };
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -70,8 +71,8 @@ pub struct Store {
 /// How bytes get there.
 #[derive(Clone)]
 enum Manner {
-    /// Written to a file as they come.
-    Folder,
+    /// Written to a file below this one as they come.
+    Folder { root: PathBuf },
     /// Kept in memory, as many at a time as there is room for, and put at once.
     Remote { room: Arc<Semaphore> },
 }
@@ -114,7 +115,7 @@ impl Store {
         let age = if sharing == Sharing::Shared { OTHERS_UNFINISHED } else { Duration::ZERO };
         remove_staged(folder, age)?;
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Store { objects: Arc::new(objects), manner: Manner::Folder })
+        Ok(Store { objects: Arc::new(objects), manner: Manner::Folder { root: folder.to_owned() } })
     }
 
     /// In any other object store.
@@ -133,9 +134,9 @@ impl Store {
                 let room = room.clone().acquire_owned().await.map_err(fault)?;
                 Held::Memory { bytes: Vec::new(), _room: room }
             }
-            Manner::Folder | Manner::Remote { .. } => {
+            Manner::Folder { .. } | Manner::Remote { .. } => {
                 let upload = self.objects.put_multipart(at).await.map_err(fault)?;
-                let is_local = matches!(self.manner, Manner::Folder);
+                let is_local = matches!(self.manner, Manner::Folder { .. });
                 Held::Upload { upload, piece: if is_local { LOCAL_PIECE } else { REMOTE_PIECE } }
             }
         };
@@ -188,6 +189,37 @@ impl Store {
     /// If it is not there, or the store refuses.
     pub async fn copy(&self, from: &Path, to: &Path) -> Result<(), Refusal> {
         self.objects.copy(from, to).await.map_err(fault)
+    }
+
+    /// Gives an object a second name, which lives on when the first is removed: a hard link in a folder, a copy that the
+    /// store makes itself elsewhere. Says whether the object was there. A name that is taken has the same bytes already.
+    ///
+    /// # Errors
+    /// If the store refuses.
+    ///
+    /// # Durability
+    /// When this returns `Ok(true)`, the second name survives a power cut.
+    pub async fn link(&self, from: &Path, to: &Path) -> Result<bool, Refusal> {
+        let mode = match self.manner {
+            // Putting a link in place of another to the same file does nothing and leaves the staged one behind.
+            Manner::Folder { .. } => CopyMode::Create,
+            // Not every store can refuse to overwrite, and the bytes are the same.
+            Manner::Remote { .. } => CopyMode::Overwrite,
+        };
+        match self.objects.copy_opts(from, to, CopyOptions::default().with_mode(mode)).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => self.settle_name(to).await.map(|()| true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// Makes a name durable that somebody else made, who may not have come so far.
+    async fn settle_name(&self, at: &Path) -> Result<(), Refusal> {
+        let Manner::Folder { root } = &self.manner else { return Ok(()) };
+        let Some(folder) = root.join(at.as_ref()).parent().map(FilePath::to_owned) else { return Ok(()) };
+        let opened = tokio::fs::File::open(folder).await.map_err(fault)?;
+        opened.sync_all().await.map_err(fault)
     }
 
     /// Removes everything in a place, known or not.

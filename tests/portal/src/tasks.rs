@@ -184,6 +184,29 @@ pub fn part_len(rows: &Rows<'_>, transfer: &TransferId, digest: &Digest) -> Resu
     found.map(|row| length(&row, 0)).transpose()
 }
 
+/// Another transfer of this sender that has the part too and may still be read, and the part's length; of several the
+/// one that stays longest. Of nobody else's transfers: whether another organisation has these bytes is its own business.
+pub fn same_part(
+    rows: &Rows<'_>,
+    sender: &Ura,
+    transfer: &TransferId,
+    digest: &Digest,
+) -> Result<Option<(TransferId, u64)>, LedgerError> {
+    let found = rows.query_first(
+        "SELECT part.transfer, part.len
+         FROM part JOIN task ON task.id = part.transfer
+         WHERE part.digest = ?1 AND task.requester = ?2 AND task.content = 'kept' AND part.transfer <> ?3
+         ORDER BY task.erase_due DESC
+         LIMIT 1",
+        cells![digest.to_string(), sender.as_str(), transfer.to_string()],
+    )?;
+    let read = |row: Row| {
+        let holder = row.text(0)?.parse().map_err(|_| LedgerError::Damaged("a transfer's id"))?;
+        Ok((holder, length(&row, 1)?))
+    };
+    found.map(read).transpose()
+}
+
 /// Digests and lengths of all stored parts.
 pub fn parts(rows: &Rows<'_>, transfer: &TransferId) -> Result<Vec<(Digest, u64)>, LedgerError> {
     let sql = "SELECT digest, len FROM part WHERE transfer = ?1 ORDER BY digest";

@@ -36,7 +36,9 @@ async fn nothing_about_the_patient_stands_on_a_disk_or_in_a_log() {
     // Recovery writes about what it finds.
     story.kill(At::Noord).await;
     story.kill(At::Zuid).await;
-    story.ask(At::Zuid, Question::Decline { transfer, reason: DeclineCode::UnknownPatient }).await;
+    story
+        .ask(At::Zuid, Question::Decline { transfer, reason: DeclineCode::UnknownPatient, belongs_at: None })
+        .await;
     story.until_state(At::Noord, transfer, StateCode::Declined).await;
     // Answers carry patient data, and nobody may write them down.
     for command in ["studies", "transfers", "audit", "verify"] {

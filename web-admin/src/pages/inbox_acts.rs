@@ -86,7 +86,7 @@ pub async fn decline(visit: Visit, Path(id): Path<String>, fields: Fields) -> Re
         template.error = Some(visit.words.t("inbox.need-reason"));
         return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
     };
-    visit.act(Question::Decline { transfer: detail.line.transfer, reason }).await?;
+    visit.act(Question::Decline { transfer: detail.line.transfer, reason, belongs_at: None }).await?;
     tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a received study was declined");
     visit.leave_notice(visit.words.t("inbox.declined"));
     Ok(back(&detail))

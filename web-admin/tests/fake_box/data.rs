@@ -123,6 +123,8 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             ask: None,
             answers: None,
             addendum: None,
+            desk: None,
+            belongs_at: None,
         },
         note: None,
         reply_contact: None,

@@ -229,7 +229,7 @@ impl World {
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
             Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
-            Question::Decline { transfer, reason } => {
+            Question::Decline { transfer, reason, .. } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
             Question::OfferAgain { .. }
@@ -240,6 +240,8 @@ impl World {
             | Question::RefuseRequest { .. }
             | Question::CheckAnswer { .. }
             | Question::SendAnswer { .. }
+            | Question::Redirect { .. }
+            | Question::Forward { .. }
             | Question::TestNode { .. }
             | Question::Verify { .. }
             | Question::Audit { .. }

@@ -9,6 +9,7 @@ mod directory;
 mod erasing;
 mod faults;
 mod figures;
+mod further;
 mod inbound;
 mod intake;
 mod ledger;

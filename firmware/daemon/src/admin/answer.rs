@@ -27,6 +27,7 @@ use beeldbox_transfer::news;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::recall::{self, RecallError};
 use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
+use beeldbox_transfer::redirect::{Declining, Redirection};
 use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
 
@@ -59,6 +60,10 @@ pub(super) fn refusal(code: RefusalCode, message: &str) -> Refusal {
 pub(super) fn storage(error: CustodyError) -> Refusal {
     tracing::error!(%error, "a question could not be answered");
     refusal(RefusalCode::Storage, "the box's storage did not answer; look at its log")
+}
+
+pub(super) fn erased() -> Refusal {
+    refusal(RefusalCode::NothingToSend, "this box has erased the images; send the study from the PACS again")
 }
 
 pub(super) fn step_refused(failure: StepError) -> Refusal {
@@ -158,6 +163,9 @@ impl Desk {
             Question::Undo { transfer } => self.undo(transfer, &actor).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
             Question::OfferAgain { transfer } => self.offer_again(transfer).await,
+            Question::Redirect { transfer, to, note, acknowledged } => {
+                self.redirect(transfer, Redirection { to, note, by: actor, acknowledged }).await
+            }
             Question::AskBack { transfer, reason } => self.ask_back(transfer, reason, &actor).await,
             Question::AnswerAsk { transfer, removed } => {
                 let row = self.row(transfer).await?;
@@ -181,10 +189,9 @@ impl Desk {
             Question::Import { transfer, patient_id } => {
                 self.import(transfer, patient_id.as_ref(), &actor).await
             }
-            Question::Decline { transfer, reason } => {
-                let row = self.row(transfer).await?;
-                reconcile::decline(&self.road, &row, reason, &actor).await.map_err(step_refused)?;
-                Ok(Reply::Done)
+            Question::Forward { transfer, to } => self.forward(transfer, &to, &actor).await,
+            Question::Decline { transfer, reason, belongs_at } => {
+                self.decline(transfer, Declining { reason, belongs_at }, &actor).await
             }
             Question::Verify { after } => self.verify(after).await,
             Question::TestNode { ae_title } => self.test_node(ae_title).await,
@@ -217,7 +224,7 @@ impl Desk {
         found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such study waits to be sent"))
     }
 
-    async fn row(&self, transfer: TransferId) -> Result<TransferRow, Refusal> {
+    pub(super) async fn row(&self, transfer: TransferId) -> Result<TransferRow, Refusal> {
         let found = self.road.custody.transfer(transfer).await.map_err(storage)?;
         found.ok_or_else(|| refusal(RefusalCode::NotFound, "no such transfer"))
     }
@@ -340,8 +347,7 @@ impl Desk {
             let made = self.road.custody.new_transfer_on(collection, id, self.road.now()).await;
             made.map_err(|error| {
                 if matches!(error, CustodyError::Erased) {
-                    let words = "this box has erased the images; send the study from the PACS again";
-                    return refusal(RefusalCode::NothingToSend, words);
+                    return erased();
                 }
                 if matches!(error, CustodyError::StillCollecting) {
                     return step_refused(NotNow.into());

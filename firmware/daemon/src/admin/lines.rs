@@ -6,9 +6,9 @@ use beeldbox_custody::{
 };
 use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    AskCode, AskLine, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine, ReceiptStage,
-    RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail, TransferLine, WaitCode,
-    WhoCode,
+    AskCode, AskLine, BelongsAt, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine,
+    ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail,
+    TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
 use beeldbox_protocol::envelope::receipt::Receipt;
@@ -89,6 +89,7 @@ pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<Tran
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
     line.addendum = addendum_line(road, row).await?;
+    line.belongs_at = belongs_at(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
@@ -109,7 +110,22 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         ask: None,
         addendum: None,
         answers: confidential.and_then(|confidential| confidential.in_answer_to),
+        desk: confidential.and_then(|confidential| confidential.desk.as_ref()?.name.clone()),
+        belongs_at: None,
     }
+}
+
+/// Where a declined transfer belongs in the opinion of who declined it, as our copy of the directory knows it.
+fn belongs_at(road: &Road, row: &TransferRow) -> Option<BelongsAt> {
+    let State::Outbound(OutboundState::Declined { belongs_at: Some(addressee), .. }) = &row.state else {
+        return None;
+    };
+    let found = road.directory.find(addressee).map(|entry| entry.addressee);
+    Some(BelongsAt {
+        addressee: addressee.clone(),
+        organisation: found.as_ref().map(|found| found.organisation.clone()),
+        department: found.and_then(|found| found.desk()),
+    })
 }
 
 /// Nobody collected it, or nobody imported it, for longer than the settings say.
@@ -252,7 +268,12 @@ fn outbound(situation: &mut Situation, state: &OutboundState) {
             situation.who = WhoCode::Technician;
         }
         OutboundState::Held { reason, .. } => hold(situation, reason),
-        OutboundState::Declined { reason, .. } => situation.declined = Some(decline_code(reason)),
+        OutboundState::Declined { reason, belongs_at, .. } => {
+            situation.declined = Some(decline_code(reason));
+            if belongs_at.is_some() {
+                situation.who = WhoCode::Technician;
+            }
+        }
         OutboundState::Collecting
         | OutboundState::Addressed { undo_to: None, .. }
         | OutboundState::Erased { .. }
@@ -300,6 +321,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     let mut line = bare_line(row);
     line.ask = ask_line(road, row).await?;
     line.addendum = addendum_line(road, row).await?;
+    line.belongs_at = belongs_at(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {

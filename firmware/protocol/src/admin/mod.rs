@@ -34,8 +34,8 @@ pub use status::{
     PortalStatus, Status,
 };
 pub use transfer::{
-    AddendumLine, AskCode, AskLine, AuditLine, Partner, ReceiptLine, ReceiptStage, RefusedInstance,
-    TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
+    AddendumLine, AskCode, AskLine, AuditLine, BelongsAt, Partner, ReceiptLine, ReceiptStage,
+    RefusedInstance, TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
@@ -170,6 +170,20 @@ pub enum Question {
         /// Which.
         transfer: TransferId,
     },
+    /// Send the images of a transfer that was declined, expired or recalled to another addressee, from what this box still
+    /// has. Answered by [`Reply::Sent`] with the further transfer; asked twice, with the same.
+    Redirect {
+        /// Which.
+        transfer: TransferId,
+        /// To whom; without it, to whom the one who declined it named.
+        #[serde(default)]
+        to: Option<AddresseeId>,
+        /// Other words for the addressee; without them those of the first transfer.
+        #[serde(default)]
+        note: Option<Confidential>,
+        /// The flags of the check page that the person ticked.
+        acknowledged: Vec<CheckFlag>,
+    },
     /// Ask the other hospital to erase what it has collected already. Answered by [`Reply::Done`] when the question is
     /// on its way; the answer shows in [`TransferLine::ask`].
     AskBack {
@@ -262,12 +276,22 @@ pub enum Question {
         /// The local Patient ID. The images must carry it: putting it in place of another is refused.
         patient_id: Option<Confidential>,
     },
+    /// Set for which department of this organisation an inbound transfer is. Answered by [`Reply::Done`].
+    Forward {
+        /// Which.
+        transfer: TransferId,
+        /// To whom: an entry of the directory that belongs to this organisation.
+        to: AddresseeId,
+    },
     /// Refuse an opened transfer. Answered by [`Reply::Done`].
     Decline {
         /// Which.
         transfer: TransferId,
         /// Why; the sender is told.
         reason: DeclineCode,
+        /// Where it belongs, if it came to the wrong addressee; the sender is told, and decides.
+        #[serde(default)]
+        belongs_at: Option<AddresseeId>,
     },
     /// Re-read and authenticate sealed instances, a page at a time. Answered by [`Reply::Verified`].
     Verify {

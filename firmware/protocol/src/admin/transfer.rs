@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Situation;
 use crate::clinical::{Confidential, Patient, StudySummary};
-use crate::ident::{Digest, SopInstanceUid, TransferId, Ura};
+use crate::ident::{AddresseeId, Digest, SopInstanceUid, TransferId, Ura};
 
 /// A transfer in a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +33,13 @@ pub struct TransferLine {
     /// What it is an addendum to.
     #[serde(default)]
     pub addendum: Option<AddendumLine>,
+    /// For whom here an inbound one is: department and person. `None` for the organisation as a whole, or before it is
+    /// opened.
+    #[serde(default)]
+    pub desk: Option<String>,
+    /// Where a declined one belongs, in the opinion of who declined it.
+    #[serde(default)]
+    pub belongs_at: Option<BelongsAt>,
 }
 
 /// What a transfer is an addendum to: images of the same study that came late.
@@ -42,6 +49,17 @@ pub struct AddendumLine {
     pub to: TransferId,
     /// When that was made or announced; `None` if this box knows none of that name between the same two.
     pub at: Option<Timestamp>,
+}
+
+/// Where a declined transfer belongs, in the opinion of who declined it. A hint: whoever sent it decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BelongsAt {
+    /// Entry of the directory.
+    pub addressee: AddresseeId,
+    /// Its organisation, as this box's copy of the directory has it; `None` if it has no such entry.
+    pub organisation: Option<String>,
+    /// Its department, likewise.
+    pub department: Option<String>,
 }
 
 /// The other organisation of a transfer.

@@ -94,6 +94,11 @@ impl CodeableConcept {
         self.text.as_deref().into_iter().chain(displays).map(str::trim).find(|name| !name.is_empty())
     }
 
+    /// The code of this system.
+    pub fn code_of(&self, system: &str) -> Option<&str> {
+        self.coding.iter().find(|coding| coding.system.as_deref() == Some(system))?.code.as_deref()
+    }
+
     /// The first code.
     pub fn code(&self) -> Option<&str> {
         self.coding.iter().find_map(|coding| coding.code.as_deref())

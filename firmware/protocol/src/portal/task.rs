@@ -23,6 +23,9 @@ use crate::imaging_request::RequestRefusal;
 /// System of `Task.code`, `Task.businessStatus` and `Task.statusReason`.
 pub const TRANSFER_SYSTEM: &str = "urn:beeldbox:fhir:transfer";
 
+/// System of the entry of the directory that a refusal may name, the second code of its `Task.statusReason`.
+pub const ADDRESSEE_SYSTEM: &str = "urn:beeldbox:fhir:addressee";
+
 /// `Task.code` of a transfer.
 pub const DELIVER_IMAGING: &str = "deliver-imaging";
 
@@ -263,6 +266,24 @@ pub fn rejected(mut task: Task, reason: DeclineCode) -> Task {
     task
 }
 
+/// The refused Task, with the entry of the directory at which it belongs in the refuser's opinion.
+pub fn belonging_at(mut rejected: Task, addressee: &AddresseeId) -> Task {
+    let reason = rejected.status_reason.get_or_insert_default();
+    reason.coding.extend(CodeableConcept::of(ADDRESSEE_SYSTEM, addressee.as_str()).coding);
+    rejected
+}
+
+/// Whether a refusal for this reason may name another addressee: only if the addressee was the wrong one.
+pub fn may_name_addressee(reason: DeclineCode) -> bool {
+    match reason {
+        DeclineCode::WrongDepartment | DeclineCode::NotOurs => true,
+        DeclineCode::UnknownPatient
+        | DeclineCode::Incomplete
+        | DeclineCode::Unreadable
+        | DeclineCode::Other => false,
+    }
+}
+
 /// The Task, taken back by its sender.
 pub fn recalled(mut task: Task) -> Task {
     task.status = TaskStatus::Cancelled.code().to_owned();
@@ -329,6 +350,8 @@ pub struct TransferNotice {
     pub declined: Option<DeclineCode>,
     /// Why images that were asked for are not sent.
     pub request_refused: Option<RequestRefusal>,
+    /// Where it belongs in the opinion of who refused it. A hint of the portal's: a person decides.
+    pub belongs_at: Option<AddresseeId>,
     /// The parts.
     pub parts: Vec<PartEntry>,
     /// Receipts, in order of arrival.
@@ -344,10 +367,13 @@ impl TransferNotice {
         let bad = |what| NotATransfer { what };
         let ura = |reference: &Option<Reference>| -> Option<Ura> { reference.as_ref()?.ura()?.parse().ok() };
         let business = task.business_status.as_ref().and_then(CodeableConcept::code);
-        let why = task.status_reason.as_ref().and_then(CodeableConcept::code);
         let parts: Result<Vec<PartEntry>, NotATransfer> = values(&task.input, "part")
             .map(|text| read_part(text).ok_or(bad("a part is not digest:length")))
             .collect();
+        let reason = task.status_reason.as_ref();
+        let why = reason.and_then(CodeableConcept::code);
+        let declined = why.map(read_decline);
+        let belongs_at = reason.and_then(|reason| reason.code_of(ADDRESSEE_SYSTEM)?.parse().ok());
         let receipts = ReceiptStage::ALL.into_iter().flat_map(|stage| {
             values(&task.output, receipt_kind(stage)).map(move |jws| (stage, jws.to_owned()))
         });
@@ -361,8 +387,9 @@ impl TransferNotice {
             sender: ura(&task.requester).ok_or(bad("no sender"))?,
             addressee: ura(&task.owner).ok_or(bad("no addressee"))?,
             urgent: matches!(task.priority.as_deref(), Some("urgent" | "asap" | "stat")),
-            declined: why.map(read_decline),
+            declined,
             request_refused: why.map(RequestRefusal::from_code),
+            belongs_at: belongs_at.filter(|_| declined.is_some_and(may_name_addressee)),
             parts: parts?,
             receipts: receipts.collect(),
         })
@@ -381,8 +408,8 @@ fn read_part(text: &str) -> Option<PartEntry> {
     Some(PartEntry { digest: digest.parse().ok()?, len: len.parse().ok()? })
 }
 
-/// A code that this version does not know is still a refusal.
-fn read_decline(code: &str) -> DeclineCode {
+/// Reads the code of a refusal. One that this version does not know is still a refusal.
+pub fn read_decline(code: &str) -> DeclineCode {
     let all = [
         DeclineCode::WrongDepartment,
         DeclineCode::UnknownPatient,
@@ -423,8 +450,15 @@ mod tests {
         let task = with_receipt(task, ReceiptStage::InCustody, true, "a.b.c");
         let notice = TransferNotice::read(&task).unwrap();
         assert_eq!(notice.receipts, vec![(ReceiptStage::InCustody, "a.b.c".to_owned())]);
-        let notice = TransferNotice::read(&rejected(task, DeclineCode::NotOurs)).unwrap();
-        assert_eq!((notice.status, notice.declined), (TaskStatus::Rejected, Some(DeclineCode::NotOurs)));
+        let addressee: AddresseeId = "zuid-cardiologie".parse().unwrap();
+        for (reason, named) in
+            [(DeclineCode::NotOurs, Some(addressee.clone())), (DeclineCode::Incomplete, None)]
+        {
+            let refused = belonging_at(rejected(task.clone(), reason), &addressee);
+            let notice = TransferNotice::read(&refused).unwrap();
+            assert_eq!((notice.status, notice.declined), (TaskStatus::Rejected, Some(reason)));
+            assert_eq!(notice.belongs_at, named, "an addressee is named only if the first was the wrong one");
+        }
     }
 
     #[test]

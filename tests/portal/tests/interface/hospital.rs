@@ -1,8 +1,10 @@
 //! A hospital as the portal sees it: a certificate and HTTP. And a transfer, in a few verbs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use beeldbox_portal::ca::Issued;
+use beeldbox_portal::clock::Clock;
 use beeldbox_portal::{Portal, PortalHandle, PortalOptions};
 use beeldbox_protocol::admin::ReceiptStage;
 use beeldbox_protocol::ident::{Digest, TransferId, Ura};
@@ -43,6 +45,20 @@ pub async fn a_portal_with(change: impl FnOnce(PortalOptions) -> PortalOptions) 
     let options = change(place::new().set(PortalOptions::new(folder.path())));
     let portal = Portal::start(options.clone()).await.unwrap();
     Running { portal, options, _folder: folder }
+}
+
+/// Starts a portal whose clock is so many hours ahead as the number says.
+pub async fn a_portal_whose_clock_can_be_moved() -> (Running, Arc<AtomicI64>) {
+    let hours = Arc::new(AtomicI64::new(0));
+    let moved = hours.clone();
+    let running = a_portal_with(|mut options| {
+        options.clock = Clock::new(move || {
+            let ahead = SignedDuration::from_hours(moved.load(Ordering::SeqCst));
+            now().checked_add(ahead).unwrap()
+        });
+        options
+    });
+    (running.await, hours)
 }
 
 /// TLS settings with a certificate, or without one.

@@ -1,14 +1,16 @@
 //! Making and moving transfers: who may, in which order, and what is gone afterwards.
 
 use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
-use beeldbox_protocol::ident::{Digest, TransferId};
-use beeldbox_protocol::portal::fhir::Task;
-use beeldbox_protocol::portal::task::{TransferNotice, commit, recalled, rejected};
+use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId};
+use beeldbox_protocol::portal::fhir::{CodeableConcept, Task};
+use beeldbox_protocol::portal::task::{TransferNotice, belonging_at, commit, recalled, rejected};
 use beeldbox_protocol::portal::{letter_path, part_path, task_path};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 
-use crate::hospital::{Hospital, NOORD, OTHER, ZUID, a_portal, a_portal_with, code_of, entries};
+use crate::hospital::{
+    Hospital, NOORD, OTHER, ZUID, a_portal, a_portal_whose_clock_can_be_moved, code_of, entries,
+};
 
 #[tokio::test]
 async fn a_transfer_goes_from_draft_to_completed() {
@@ -199,6 +201,44 @@ async fn fields_that_may_speak_of_a_patient_are_refused_and_not_stored() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_a_reason_and_where_it_belongs_and_says_no_more() {
+    let running = a_portal().await;
+    let (noord, zuid) = (Hospital::of(&running.portal, NOORD), Hospital::of(&running.portal, ZUID));
+    let transfer = noord.send(ZUID, &[]).await;
+    let addressee: AddresseeId = "zuid-cardiologie".parse().unwrap();
+    let refused = |reason, change: fn(&mut CodeableConcept)| {
+        let zuid = &zuid;
+        let addressee = &addressee;
+        async move {
+            let mut task = belonging_at(rejected(zuid.task(&transfer).await, reason), addressee);
+            change(task.status_reason.as_mut().unwrap());
+            zuid.update(&task).await
+        }
+    };
+    type Change = fn(&mut CodeableConcept);
+    let text: Change = |reason| reason.text = Some("Janssen".to_owned());
+    let display: Change = |reason| reason.coding[1].display = Some("Janssen".to_owned());
+    for change in [text, display] {
+        assert_eq!(code_of(refused(DeclineCode::NotOurs, change).await).await, "patient-data");
+    }
+    let odd_code: Change = |reason| reason.coding[0].code = Some("Janssen, wonende te Assen".to_owned());
+    let odd_entry: Change = |reason| reason.coding[1].code = Some("Janssen, wonende te Assen".to_owned());
+    let odd_system: Change = |reason| reason.coding[1].system = Some("urn:other".to_owned());
+    let twice: Change = |reason| reason.coding.push(reason.coding[1].clone());
+    let alone: Change = |reason| drop(reason.coding.remove(0));
+    for change in [odd_code, odd_entry, odd_system, twice, alone] {
+        assert_eq!(code_of(refused(DeclineCode::NotOurs, change).await).await, "nonsense");
+    }
+    let other_reason = refused(DeclineCode::Incomplete, |_| ()).await;
+    assert_eq!(code_of(other_reason).await, "nonsense", "only who was the wrong one names another");
+    assert_eq!(refused(DeclineCode::WrongDepartment, |_| ()).await.status(), StatusCode::OK);
+    let told = noord.task(&transfer).await;
+    assert!(!serde_json::to_string(&told).unwrap().contains("Janssen"));
+    let notice = TransferNotice::read(&told).unwrap();
+    assert_eq!((notice.declined, notice.belongs_at), (Some(DeclineCode::WrongDepartment), Some(addressee)));
+}
+
+#[tokio::test]
 async fn a_recall_erases_letter_and_parts_before_it_is_answered() {
     let running = a_portal().await;
     let (noord, zuid) = (Hospital::of(&running.portal, NOORD), Hospital::of(&running.portal, ZUID));
@@ -237,18 +277,4 @@ async fn what_nobody_collects_expires_and_what_is_delivered_goes_after_the_grace
     running.portal.sweep().await.unwrap();
     assert_eq!(running.portal.stored_objects().await.unwrap(), Vec::<String>::new());
     assert_eq!(noord.task(&delivered).await.status, "completed");
-}
-
-pub async fn a_portal_whose_clock_can_be_moved()
--> (crate::hospital::Running, std::sync::Arc<std::sync::atomic::AtomicI64>) {
-    let hours = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(0));
-    let moved = hours.clone();
-    let running = a_portal_with(|mut options| {
-        options.clock = beeldbox_portal::clock::Clock::new(move || {
-            let ahead = SignedDuration::from_hours(moved.load(std::sync::atomic::Ordering::SeqCst));
-            crate::hospital::now().checked_add(ahead).unwrap()
-        });
-        options
-    });
-    (running.await, hours)
 }

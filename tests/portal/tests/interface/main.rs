@@ -20,6 +20,9 @@ mod request;
 /// Letters and parts.
 mod content;
 
+/// Parts that need not be sent again.
+mod take_over;
+
 /// Lists, pages and waiting.
 mod news;
 

@@ -9,8 +9,8 @@ use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, TransferNotice, comm
 use jiff::SignedDuration;
 use reqwest::StatusCode;
 
+use crate::hospital::a_portal_whose_clock_can_be_moved;
 use crate::hospital::{Hospital, NOORD, OTHER, ZUID, a_portal, code_of, entries};
-use crate::life_cycle::a_portal_whose_clock_can_be_moved;
 
 async fn ask(zuid: &Hospital, valid: SignedDuration) -> TransferId {
     let draft = as_request(zuid.new_transfer(NOORD, valid).draft());

@@ -36,6 +36,10 @@ mod news;
 #[path = "../interface/directory.rs"]
 mod directory;
 
+/// Parts that need not be sent again.
+#[path = "../interface/take_over.rs"]
+mod take_over;
+
 /// Restarts and kills.
 #[path = "../interface/hardship.rs"]
 mod hardship;

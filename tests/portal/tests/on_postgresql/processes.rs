@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
 
-use crate::hospital::{Hospital, NOORD, ZUID, client, entries, tls};
+use crate::hospital::{Hospital, NOORD, OTHER, ZUID, client, entries, tls};
 use crate::place;
 use crate::program::{Program, enrol, start};
+use crate::take_over;
 
 /// Longest that a test waits for what must happen; shorter than a poll.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -117,6 +118,14 @@ async fn of_updates_that_race_exactly_one_wins() {
         assert_eq!((won, lost), (1, 3), "{statuses:?}");
         assert_eq!(senders[1].task(&transfer).await.meta.version_id.as_deref(), Some("3"));
     }
+}
+
+#[tokio::test]
+async fn one_process_erases_while_the_other_takes_over() {
+    let two = two();
+    let [erases, takes_over] = two.hospital(NOORD);
+    let [_, addressee] = two.hospital(OTHER);
+    take_over::race(&erases, &takes_over, &addressee).await;
 }
 
 /// Goal: no mark overtakes a change. Method: transfers are made at both processes at the same time while a reader goes

@@ -24,6 +24,10 @@ mod content;
 #[path = "../interface/life_cycle.rs"]
 mod life_cycle;
 
+/// Parts that need not be sent again.
+#[path = "../interface/take_over.rs"]
+mod take_over;
+
 /// Restarts and kills.
 #[path = "../interface/hardship.rs"]
 mod hardship;

@@ -24,7 +24,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use beeldbox_protocol::admin::{
-    Actor, Answer, Call, CheckFlag, DeclineCode, FrontEnd, MAX_PAGE, Question, Reply, StudyNumber, StudyRef,
+    Actor, Answer, Call, CheckFlag, DeclineCode, FrontEnd, MAX_PAGE, Question, RefusalCode, Reply,
+    StudyNumber, StudyRef,
 };
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
@@ -95,6 +96,17 @@ enum Command {
         /// Its id.
         transfer: TransferId,
     },
+    /// Send the images of a transfer that was declined, expired or taken back to another addressee.
+    Redirect {
+        /// Its id.
+        transfer: TransferId,
+        /// Id of the addressee in the directory; without it, the one that the other hospital named.
+        #[arg(long)]
+        to: Option<AddresseeId>,
+        /// Other words for the addressee; without it, the same as before.
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// Ask the other hospital to erase what it has collected already.
     AskBack {
         /// Its id.
@@ -144,6 +156,14 @@ enum Command {
         #[arg(long)]
         patient_id: Option<String>,
     },
+    /// Say for which department of this organisation a transfer is.
+    Forward {
+        /// Its id.
+        transfer: TransferId,
+        /// Id of the department in the directory.
+        #[arg(long)]
+        to: AddresseeId,
+    },
     /// Refuse a transfer.
     Decline {
         /// Its id.
@@ -151,6 +171,9 @@ enum Command {
         /// Why.
         #[arg(long)]
         reason: Reason,
+        /// Id of the addressee in the directory where it belongs, for the reasons wrong-department and not-ours.
+        #[arg(long)]
+        belongs_at: Option<AddresseeId>,
     },
     /// Re-read and authenticate every sealed instance: `SOP-instance-UID SHA-256-of-data-set` per line.
     Verify,
@@ -231,7 +254,15 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
         let (request, addressee) = (*request, addressee.clone());
         say_flags(line, Question::CheckAnswer { request, study: *study, addressee })?;
     }
-    match ask_for_all(line, question)? {
+    let mut answer = ask_for_all(line, question.clone())?;
+    if let (Question::Redirect { transfer, to, note, .. }, Err(refusal)) = (question, &answer)
+        && refusal.code == RefusalCode::NotAcknowledged
+    {
+        eprintln!("beeldboxctl: note: {}", refusal.message);
+        let acknowledged = every_flag();
+        answer = ask_for_all(line, Question::Redirect { transfer, to, note, acknowledged })?;
+    }
+    match answer {
         Ok(reply) => {
             if arguments.json {
                 say!("{}", serde_json::to_string_pretty(&reply)?);
@@ -344,6 +375,13 @@ fn question(command: &Command) -> Result<Question> {
         Command::Undo { transfer } => Question::Undo { transfer: *transfer },
         Command::Recall { transfer } => Question::Recall { transfer: *transfer },
         Command::Again { transfer } => Question::OfferAgain { transfer: *transfer },
+        Command::Redirect { transfer, to, note } => Question::Redirect {
+            transfer: *transfer,
+            to: to.clone(),
+            note: confidential(note),
+            // As with sending: `run` says what to look at.
+            acknowledged: vec![],
+        },
         Command::AskBack { transfer, reason } => {
             Question::AskBack { transfer: *transfer, reason: Confidential::new(reason.clone()) }
         }
@@ -359,9 +397,12 @@ fn question(command: &Command) -> Result<Question> {
         Command::Import { transfer, patient_id } => {
             Question::Import { transfer: *transfer, patient_id: confidential(patient_id) }
         }
-        Command::Decline { transfer, reason } => {
-            Question::Decline { transfer: *transfer, reason: (*reason).into() }
-        }
+        Command::Forward { transfer, to } => Question::Forward { transfer: *transfer, to: to.clone() },
+        Command::Decline { transfer, reason, belongs_at } => Question::Decline {
+            transfer: *transfer,
+            reason: (*reason).into(),
+            belongs_at: belongs_at.clone(),
+        },
         Command::Test { ae_title } => Question::TestNode { ae_title: ae_title.clone() },
         Command::Enrol(enrol) => enrol.question()?,
         Command::Certificates => Question::Certificates,

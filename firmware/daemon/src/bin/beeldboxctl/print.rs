@@ -241,6 +241,18 @@ fn transfer(line: &TransferLine) {
     if let Some(request) = &line.answers {
         say!("  in answer to the request {request}");
     }
+    if let Some(desk) = &line.desk {
+        say!("  for {desk}");
+    }
+    if let Some(belongs) = &line.belongs_at {
+        let organisation = belongs.organisation.as_deref().unwrap_or("(not in the directory of this box)");
+        let department = belongs.department.as_deref().unwrap_or("whole organisation");
+        say!(
+            "  declined: belongs at {organisation} - {department} ({}); to send it there: redirect {}",
+            belongs.addressee,
+            line.transfer
+        );
+    }
     if let Some(ask) = &line.ask {
         let since = ask.since.strftime("%Y-%m-%d %H:%M:%S UTC");
         say!("  {}, since {since}; reason: {}", asked(ask.state), text(ask.reason.as_ref()));
