@@ -1,0 +1,96 @@
+//! A deflated data set on its way through the rewriter (PS3.5 annex A.5): inflated, rewritten, deflated again.
+//!
+//! Memory is two windows and a few buffers, whatever the stream inflates to; what comes out is deflated in the same step.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::rewriter::Rewriter;
+use super::{CoercionError, CoercionOutcome};
+
+/// Bytes that are inflated, or deflated, in one step.
+const STEP: usize = 64 * 1024;
+
+pub(super) struct Deflated {
+    inflate: Decompress,
+    deflate: Compress,
+    rewriter: Rewriter,
+    has_ended: bool,
+    inflated: Vec<u8>,
+    rewritten: Vec<u8>,
+}
+
+impl Deflated {
+    pub(super) fn new(rewriter: Rewriter) -> Self {
+        Deflated {
+            inflate: Decompress::new(false),
+            deflate: Compress::new(Compression::default(), false),
+            rewriter,
+            has_ended: false,
+            inflated: vec![0; STEP],
+            rewritten: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), CoercionError> {
+        loop {
+            if self.has_ended {
+                // A stream of odd length is followed by NUL.
+                let is_padding = input.iter().all(|byte| *byte == 0);
+                return if is_padding { Ok(()) } else { Err(CoercionError::Deflate) };
+            }
+            let (before, made) = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(input, &mut self.inflated, FlushDecompress::None);
+            let status = status.map_err(|_| CoercionError::Deflate)?;
+            let taken = usize::try_from(self.inflate.total_in() - before).unwrap_or(usize::MAX);
+            let made = usize::try_from(self.inflate.total_out() - made).unwrap_or(usize::MAX);
+            input = &input[taken.min(input.len())..];
+            self.has_ended = status == Status::StreamEnd;
+            self.rewritten.clear();
+            self.rewriter.push(&self.inflated[..made.min(STEP)], &mut self.rewritten)?;
+            deflate(&mut self.deflate, &self.rewritten, FlushCompress::None, out)?;
+            // A full buffer may mean that more is ready without further input.
+            if !self.has_ended && input.is_empty() && made < STEP {
+                return Ok(());
+            }
+            if !self.has_ended && taken == 0 && made == 0 {
+                return Err(CoercionError::Deflate);
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<CoercionOutcome, CoercionError> {
+        if !self.has_ended {
+            return Err(CoercionError::CutOff);
+        }
+        self.rewritten.clear();
+        let outcome = self.rewriter.finish(&mut self.rewritten)?;
+        deflate(&mut self.deflate, &self.rewritten, FlushCompress::Finish, out)?;
+        if self.deflate.total_out() % 2 == 1 {
+            out.push(0);
+        }
+        Ok(outcome)
+    }
+}
+
+/// Deflates all of it; with `Finish` to the end of the stream.
+fn deflate(
+    deflate: &mut Compress,
+    mut bytes: &[u8],
+    flush: FlushCompress,
+    out: &mut Vec<u8>,
+) -> Result<(), CoercionError> {
+    loop {
+        out.reserve(STEP.min(bytes.len() / 2 + 1024));
+        let before = deflate.total_in();
+        let status = deflate.compress_vec(bytes, out, flush).map_err(|_| CoercionError::Deflate)?;
+        let taken = usize::try_from(deflate.total_in() - before).unwrap_or(usize::MAX);
+        bytes = &bytes[taken.min(bytes.len())..];
+        let is_done = match flush {
+            FlushCompress::Finish => status == Status::StreamEnd,
+            _ => bytes.is_empty() && out.len() < out.capacity(),
+        };
+        if is_done {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,595 @@
+//! The rewriter: a data set in one VR encoding goes through, in pieces of any size.
+//!
+//! ```text
+//! Header ──▶ Passing / Dropping / Holding ──▶ (item or sequence over?) ──▶ Header …
+//!    │
+//!    └─ outermost level: what is due before this tag is added; what is replaced is captured whole and settled
+//! ```
+//!
+//! Positions count input bytes; a frame with a length ends at a position, one without at its delimiter.
+
+use std::collections::VecDeque;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::element::{
+    self, Header, ITEM, ITEM_DELIMITER, LONGEST_HEADER, Parsed, SEQUENCE_DELIMITER, UNDEFINED, has_fragments,
+    is_text, vr_of,
+};
+use super::nesting::{Kind, Nesting};
+use super::original::{Originals, date_time};
+use super::plan::{Change, CoercionRecord, Coercions, Issuer};
+use super::text::{TextWriter, UTF_8, WrittenIn, converted};
+use super::{CoercionError, CoercionOutcome};
+use crate::character_set::{CharacterSets, ValueKind};
+use crate::data_set::DataSetWriter;
+use crate::walk::Encoding;
+
+/// Longest element that is replaced and kept as an original.
+const LONGEST_ORIGINAL: usize = 64 * 1024;
+/// Longest text that is converted: its new length must be known before its first byte is written.
+const LONGEST_TEXT: u32 = 1024 * 1024;
+
+/// Length to End, retired; the dictionary calls it deprecated.
+const LENGTH_TO_END: Tag = Tag(0x0008, 0x0001);
+
+/// What is due at a tag of the outermost level.
+#[derive(Debug)]
+enum Due {
+    CharacterSet,
+    CoercionTime,
+    Change(Change),
+    OriginalAttributes,
+}
+
+/// What the next byte of input is.
+#[derive(Debug)]
+enum State {
+    /// Of a header.
+    Header,
+    /// Of a value that goes through.
+    Passing { left: u64 },
+    /// Of a value that is left out.
+    Dropping { left: u64 },
+    /// Of a value that is held until it is complete.
+    Holding { header: Header, held: Held, left: usize },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Held {
+    Text(ValueKind),
+    /// Specific Character Set of an item.
+    CharacterSet,
+}
+
+/// An element that is being replaced.
+#[derive(Debug)]
+struct Capture {
+    tag: Tag,
+    due: Due,
+    bytes: Vec<u8>,
+    /// Whether its text is converted: only if its own character set cannot be declared beside it.
+    converts: bool,
+}
+
+pub(super) struct Rewriter {
+    encoding: Encoding,
+    record: CoercionRecord,
+    /// In order of tags.
+    due: VecDeque<(Tag, Due)>,
+    /// Every tag that was due.
+    planned: Vec<Tag>,
+    originals: Originals,
+    /// How new values are written; right once (0008,0005) has been passed.
+    text: TextWriter,
+    /// The character set of the data set.
+    sets: CharacterSets,
+    is_declared: bool,
+    converting: bool,
+    at: u64,
+    state: State,
+    head: Vec<u8>,
+    value: Vec<u8>,
+    nesting: Nesting,
+    capture: Option<Capture>,
+    /// The item that the sequence of originals, open now, gets at its end.
+    appended: Option<Vec<u8>>,
+    outcome: CoercionOutcome,
+}
+
+type Done = Result<(), CoercionError>;
+
+impl Rewriter {
+    pub(super) fn new(coercions: &Coercions, encoding: Encoding) -> Self {
+        let mut due = VecDeque::new();
+        due.push_back((tags::SPECIFIC_CHARACTER_SET, Due::CharacterSet));
+        due.push_back((tags::INSTANCE_COERCION_DATE_TIME, Due::CoercionTime));
+        due.extend(coercions.changes().into_iter().map(|(tag, change)| (tag, Due::Change(change))));
+        due.push_back((tags::ORIGINAL_ATTRIBUTES_SEQUENCE, Due::OriginalAttributes));
+        Rewriter {
+            encoding,
+            record: coercions.record().clone(),
+            planned: due.iter().map(|(tag, _)| *tag).collect(),
+            due,
+            originals: Originals::default(),
+            text: TextWriter::Utf8,
+            sets: CharacterSets::default(),
+            is_declared: false,
+            converting: false,
+            at: 0,
+            state: State::Header,
+            head: Vec::with_capacity(LONGEST_HEADER),
+            value: Vec::new(),
+            nesting: Nesting::default(),
+            capture: None,
+            appended: None,
+            outcome: CoercionOutcome::default(),
+        }
+    }
+
+    /// Takes the next bytes and appends what is ready to `out`.
+    pub(super) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Done {
+        loop {
+            match &mut self.state {
+                State::Header => match self.gather(&mut input)? {
+                    Some(header) => self.begin(header, out)?,
+                    None => return Ok(()),
+                },
+                State::Passing { left: 0 } => self.value_over(out)?,
+                State::Dropping { left: 0 } => self.value_over(out)?,
+                State::Holding { header, held, left: 0 } => {
+                    let (header, held) = (*header, *held);
+                    self.held(header, held, out)?;
+                    self.value_over(out)?;
+                }
+                _ if input.is_empty() => return Ok(()),
+                State::Passing { left } | State::Dropping { left } => {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                    let (part, rest) = input.split_at(length);
+                    *left -= len(part);
+                    self.at += len(part);
+                    input = rest;
+                    if matches!(self.state, State::Passing { .. }) {
+                        self.emit(part, out)?;
+                    }
+                }
+                State::Holding { left, .. } => {
+                    let (part, rest) = input.split_at((*left).min(input.len()));
+                    *left -= part.len();
+                    self.at += len(part);
+                    input = rest;
+                    self.value.extend_from_slice(part);
+                }
+            }
+        }
+    }
+
+    /// Says that the data set is complete.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<CoercionOutcome, CoercionError> {
+        let is_between =
+            matches!(self.state, State::Header) && self.head.is_empty() && self.nesting.is_empty();
+        if !is_between {
+            return Err(CoercionError::CutOff);
+        }
+        self.add_due(None, out)?;
+        Ok(self.outcome)
+    }
+
+    /// A header, once all of it is there.
+    fn gather(&mut self, input: &mut &[u8]) -> Result<Option<Header>, CoercionError> {
+        let encoding = self.nesting.last().map_or(self.encoding, |frame| frame.encoding);
+        loop {
+            match element::parse(&self.head, encoding) {
+                Parsed::Header(header) => {
+                    self.nesting.reaches(self.at)?;
+                    return Ok(Some(header));
+                }
+                Parsed::NoVr(tag) => return Err(CoercionError::NotInTransferSyntax { tag }),
+                Parsed::Needs(_) if input.is_empty() => return Ok(None),
+                Parsed::Needs(length) => {
+                    let (part, rest) = input.split_at((length - self.head.len()).min(input.len()));
+                    self.head.extend_from_slice(part);
+                    self.at += len(part);
+                    *input = rest;
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
+        let place = self.nesting.last().map(|frame| (frame.kind, frame.end, frame.tag, frame.encoding));
+        match place {
+            Some((kind @ (Kind::Sequence | Kind::Fragments), end, tag, encoding)) => match header.tag {
+                SEQUENCE_DELIMITER if end.is_none() => self.delimited(out),
+                ITEM if kind == Kind::Fragments => self.pass(header, out),
+                ITEM => self.item(header, tag, encoding, out),
+                _ => Err(CoercionError::Broken("something else than an item in a sequence")),
+            },
+            Some((Kind::Item, None, _, _)) if header.tag == ITEM_DELIMITER => self.delimited(out),
+            _ if header.tag.0 == 0xfffe => {
+                Err(CoercionError::Broken("an item or delimiter where none belongs"))
+            }
+            Some((Kind::Item, _, _, encoding)) => self.element(header, encoding, out),
+            None => self.outermost(header, out),
+        }
+    }
+
+    /// An element of the outermost level.
+    fn outermost(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
+        let tag = header.tag;
+        self.add_due(Some(tag), out)?;
+        if self.is_length_of_changed(tag) {
+            return self.drop_value(header);
+        }
+        match self.due.pop_front_if(|(due_at, _)| *due_at == tag) {
+            Some((_, Due::OriginalAttributes)) => return self.append_to(header, out),
+            Some((_, due)) => {
+                let converts = self.converting && !self.is_declared;
+                self.capture = Some(Capture { tag, due, bytes: Vec::new(), converts });
+            }
+            None if self.planned.contains(&tag) => return Err(CoercionError::OutOfOrder { tag }),
+            None => {}
+        }
+        self.element(header, self.encoding, out)
+    }
+
+    /// Group lengths (retired) and Length to End (retired) that would be wrong behind the changes.
+    fn is_length_of_changed(&self, tag: Tag) -> bool {
+        let is_length = tag.1 == 0 || tag == LENGTH_TO_END;
+        is_length && (self.converting || self.planned.iter().any(|planned| planned.0 == tag.0))
+    }
+
+    /// An element: it passes, is entered, or is held.
+    fn element(&mut self, header: Header, encoding: Encoding, out: &mut Vec<u8>) -> Done {
+        if header.length == UNDEFINED {
+            return self.undefined(header, encoding, out);
+        }
+        if !self.converts() {
+            return self.pass(header, out);
+        }
+        let vr = vr_of(&header);
+        if header.tag == tags::SPECIFIC_CHARACTER_SET {
+            return self.hold(header, Held::CharacterSet);
+        }
+        if header.tag.1 == 0 {
+            return self.drop_value(header);
+        }
+        if let Some(kind) = is_text(vr) {
+            return self.hold(header, Held::Text(kind));
+        }
+        if vr == *b"SQ" && header.length > 0 {
+            let frame =
+                self.nesting.open(Kind::Sequence, header.tag, encoding, self.at, Some(header.length))?;
+            frame.is_rewritten = true;
+            return self.emit_header(Header { length: UNDEFINED, ..header }, encoding, out);
+        }
+        self.pass(header, out)
+    }
+
+    /// An element until its delimiter: a sequence, or fragments of pixel data.
+    fn undefined(&mut self, header: Header, encoding: Encoding, out: &mut Vec<u8>) -> Done {
+        let (kind, inside) = match header.vr {
+            _ if has_fragments(&header) => (Kind::Fragments, encoding),
+            // PS3.5 §6.2.2, note: the inside of such a UN is implicit.
+            Some([b'U', b'N']) => (Kind::Sequence, Encoding::ImplicitLittle),
+            None | Some([b'S', b'Q']) => (Kind::Sequence, encoding),
+            Some(_) => return Err(CoercionError::Broken("a value of undefined length")),
+        };
+        self.nesting.open(kind, header.tag, inside, self.at, None)?;
+        self.emit_head(out)
+    }
+
+    fn item(&mut self, header: Header, tag: Tag, encoding: Encoding, out: &mut Vec<u8>) -> Done {
+        let converts = self.converts();
+        let length = Some(header.length).filter(|length| *length != UNDEFINED);
+        let frame = self.nesting.open(Kind::Item, tag, encoding, self.at, length)?;
+        frame.is_rewritten = converts && length.is_some_and(|length| length > 0);
+        if frame.is_rewritten {
+            self.emit_header(Header { length: UNDEFINED, ..header }, encoding, out)?;
+        } else {
+            self.emit_head(out)?;
+        }
+        self.over(out)
+    }
+
+    /// The delimiter of what is open.
+    fn delimited(&mut self, out: &mut Vec<u8>) -> Done {
+        self.nesting.close();
+        if self.nesting.is_empty() {
+            self.emit_appended(out)?;
+        }
+        self.emit_head(out)?;
+        self.over(out)
+    }
+
+    /// The sequence of originals is there already: it gets one item more.
+    fn append_to(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
+        let inside = match header.vr {
+            None | Some([b'S', b'Q']) => self.encoding,
+            Some([b'U', b'N']) => Encoding::ImplicitLittle,
+            Some(_) => return Err(CoercionError::UnknownOriginalAttributes),
+        };
+        let item = self.originals.item(&self.record, self.encoding, inside, &self.text)?;
+        let is_entered =
+            header.length == UNDEFINED || (self.converts() && header.length > 0 && header.vr != Some(*b"UN"));
+        let added = u32::try_from(item.len()).unwrap_or(UNDEFINED);
+        self.appended = Some(item);
+        if is_entered {
+            return self.element(header, self.encoding, out);
+        }
+        let length = header.length.checked_add(added).filter(|length| *length != UNDEFINED);
+        let length = length.ok_or(CoercionError::TooLong { tag: header.tag })?;
+        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        self.state = State::Passing { left: u64::from(header.length) };
+        self.emit_header(Header { length, ..header }, self.encoding, out)
+    }
+
+    fn pass(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
+        if header.length == UNDEFINED {
+            return Err(CoercionError::Broken("a fragment of undefined length"));
+        }
+        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        self.state = State::Passing { left: u64::from(header.length) };
+        self.emit_head(out)
+    }
+
+    fn drop_value(&mut self, header: Header) -> Done {
+        if header.length == UNDEFINED {
+            return Err(CoercionError::Broken("a value of undefined length"));
+        }
+        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        self.outcome.group_lengths_dropped += 1;
+        self.state = State::Dropping { left: u64::from(header.length) };
+        self.head.clear();
+        Ok(())
+    }
+
+    /// Holds a value; its header stays in `head`.
+    fn hold(&mut self, header: Header, held: Held) -> Done {
+        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        if header.length > LONGEST_TEXT {
+            return Err(CoercionError::TooLong { tag: header.tag });
+        }
+        let left = usize::try_from(header.length).unwrap_or(usize::MAX);
+        self.state = State::Holding { header, held, left };
+        Ok(())
+    }
+
+    /// A value that was held is complete.
+    fn held(&mut self, header: Header, held: Held, out: &mut Vec<u8>) -> Done {
+        let value = std::mem::take(&mut self.value);
+        let encoding = self.nesting.last().map_or(self.encoding, |frame| frame.encoding);
+        let written = match held {
+            Held::Text(kind) => self.convert(&value, kind),
+            Held::CharacterSet => self.redeclare(&value),
+        };
+        let Some(written) = written else {
+            self.emit_head(out)?;
+            return self.emit(&value, out);
+        };
+        let length = u32::try_from(written.len()).unwrap_or(UNDEFINED);
+        self.emit_header(Header { length, ..header }, encoding, out)?;
+        self.emit(&written, out)
+    }
+
+    /// A text in UTF-8; `None` if it is that already.
+    fn convert(&mut self, value: &[u8], kind: ValueKind) -> Option<Vec<u8>> {
+        let sets = self.nesting.sets().unwrap_or(&self.sets);
+        if sets.is_plain(value) {
+            return None;
+        }
+        let (written, written_in) = converted(sets, value, kind);
+        self.outcome.texts_converted += 1;
+        match written_in {
+            WrittenIn::AsDeclared => {}
+            WrittenIn::Utf8 => self.outcome.read_as_utf8 += 1,
+            WrittenIn::Windows1252 => self.outcome.read_as_windows_1252 += 1,
+        }
+        Some(written)
+    }
+
+    /// An item declares its own character set. `None`: it keeps it, because it records the past.
+    fn redeclare(&mut self, value: &[u8]) -> Option<Vec<u8>> {
+        let declared = term(value);
+        let frame = self.nesting.last_mut()?;
+        frame.keeps_text = frame.tag == tags::MODIFIED_ATTRIBUTES_SEQUENCE && !declared.is_empty();
+        frame.sets = Some(CharacterSets::of(&declared));
+        (!frame.keeps_text).then(|| UTF_8.as_bytes().to_vec())
+    }
+
+    fn value_over(&mut self, out: &mut Vec<u8>) -> Done {
+        self.state = State::Header;
+        self.over(out)
+    }
+
+    /// An element, item or sequence is over; perhaps those around it are too.
+    fn over(&mut self, out: &mut Vec<u8>) -> Done {
+        while let Some(frame) = self.nesting.last() {
+            if frame.end != Some(self.at) {
+                return Ok(());
+            }
+            let (kind, encoding, is_rewritten) = (frame.kind, frame.encoding, frame.is_rewritten);
+            self.nesting.close();
+            if !is_rewritten {
+                continue;
+            }
+            if self.nesting.is_empty() {
+                self.emit_appended(out)?;
+            }
+            let tag = if kind == Kind::Item { ITEM_DELIMITER } else { SEQUENCE_DELIMITER };
+            self.emit_header(Header { tag, vr: None, length: 0 }, encoding, out)?;
+        }
+        self.emit_appended(out)?;
+        match self.capture.take() {
+            Some(capture) => self.settle(capture, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what is due before this tag; `None`: everything.
+    fn add_due(&mut self, before: Option<Tag>, out: &mut Vec<u8>) -> Done {
+        while let Some((tag, due)) =
+            self.due.pop_front_if(|(tag, _)| before.is_none_or(|before| *tag < before))
+        {
+            match due {
+                Due::CharacterSet => self.declare(None, out)?,
+                Due::CoercionTime => self.write_time(out)?,
+                Due::Change(change) => {
+                    match &change {
+                        Change::Text { vr, .. } => self.originals.was_absent(tag, *vr, self.encoding),
+                        Change::Issuer(_) => self.originals.was_absent(tag, *b"SQ", self.encoding),
+                        Change::Remove => {}
+                    }
+                    self.write_change(tag, &change, out)?;
+                }
+                Due::OriginalAttributes => {
+                    let sequence = self.originals.sequence(&self.record, self.encoding, &self.text)?;
+                    out.extend(sequence);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An element that is replaced is complete.
+    fn settle(&mut self, capture: Capture, out: &mut Vec<u8>) -> Done {
+        match capture.due {
+            Due::CharacterSet => self.declare(Some(capture.bytes), out),
+            Due::CoercionTime => {
+                self.originals.was(capture.bytes);
+                self.write_time(out)
+            }
+            Due::Change(change) => {
+                self.originals.was(capture.bytes);
+                self.write_change(capture.tag, &change, out)
+            }
+            // It is not captured.
+            Due::OriginalAttributes => Ok(()),
+        }
+    }
+
+    /// Decides, by the declaration of the data set, whether its text is converted.
+    fn declare(&mut self, element: Option<Vec<u8>>, out: &mut Vec<u8>) -> Done {
+        let header = element.as_ref().map(|bytes| element::parse(bytes, self.encoding));
+        let value = match (&element, header) {
+            (Some(bytes), Some(Parsed::Header(header))) if header.length != UNDEFINED => {
+                &bytes[bytes.len() - usize::try_from(header.length).unwrap_or(0).min(bytes.len())..]
+            }
+            (Some(_), _) => return Err(CoercionError::Broken("a character set that is no value")),
+            (None, _) => &[],
+        };
+        let declared = term(value);
+        self.sets = CharacterSets::of(&declared);
+        self.is_declared = !declared.is_empty();
+        let texts = self.due.iter().flat_map(|(_, due)| match due {
+            Due::Change(change) => change.texts(),
+            Due::CharacterSet | Due::CoercionTime | Due::OriginalAttributes => Vec::new(),
+        });
+        let texts = texts.chain([self.record.system.as_str(), self.record.source.as_str()]);
+        if texts.map(|text| self.sets.encode(text)).all(|written| written.is_some()) {
+            self.text = TextWriter::Declared(self.sets.clone());
+            out.extend(element.unwrap_or_default());
+            return Ok(());
+        }
+        self.converting = true;
+        self.outcome.converted_to_utf8 = true;
+        if self.is_declared {
+            self.originals.was(element.unwrap_or_default());
+        }
+        self.write_value(tags::SPECIFIC_CHARACTER_SET, *b"CS", UTF_8.as_bytes(), out)
+    }
+
+    fn write_time(&self, out: &mut Vec<u8>) -> Done {
+        self.write_value(tags::INSTANCE_COERCION_DATE_TIME, *b"DT", date_time(&self.record).as_bytes(), out)
+    }
+
+    fn write_change(&self, tag: Tag, change: &Change, out: &mut Vec<u8>) -> Done {
+        match change {
+            Change::Text { vr, value } => {
+                let value = self.text.write(value.reveal()).ok_or(CoercionError::DoesNotFit)?;
+                self.write_value(tag, *vr, &value, out)
+            }
+            Change::Issuer(issuer) => self.write_issuer(tag, issuer, out),
+            Change::Remove => Ok(()),
+        }
+    }
+
+    /// A sequence with one item (PS3.3 Table 10-17).
+    fn write_issuer(&self, tag: Tag, issuer: &Issuer, out: &mut Vec<u8>) -> Done {
+        let words = |value: &str| self.text.write(value).ok_or(CoercionError::DoesNotFit);
+        let namespace = issuer.local_namespace.as_deref().map(words).transpose()?;
+        let universal = issuer.universal.as_ref();
+        let universal = universal.map(|entity| Ok((words(&entity.id)?, entity.kind.term()))).transpose()?;
+        let mut writer = DataSetWriter::new(self.encoding);
+        writer.sequence(tag, &[()], |item, ()| {
+            if let Some(namespace) = &namespace {
+                item.text(tags::LOCAL_NAMESPACE_ENTITY_ID, *b"UT", namespace);
+            }
+            if let Some((id, kind)) = &universal {
+                item.text(tags::UNIVERSAL_ENTITY_ID, *b"UT", id);
+                item.text(tags::UNIVERSAL_ENTITY_ID_TYPE, *b"CS", kind.as_bytes());
+            }
+        });
+        out.extend(writer.finish());
+        Ok(())
+    }
+
+    fn write_value(&self, tag: Tag, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) -> Done {
+        let mut writer = DataSetWriter::new(self.encoding);
+        writer.text(tag, vr, value);
+        out.extend(writer.finish());
+        Ok(())
+    }
+
+    /// Whether text is converted at this place.
+    fn converts(&self) -> bool {
+        self.converting
+            && self.capture.as_ref().is_none_or(|capture| capture.converts)
+            && !self.nesting.last().is_some_and(|frame| frame.keeps_text)
+    }
+
+    fn emit_appended(&mut self, out: &mut Vec<u8>) -> Done {
+        let item = self.appended.take();
+        item.map_or(Ok(()), |item| self.emit(&item, out))
+    }
+
+    /// The header as it came.
+    fn emit_head(&mut self, out: &mut Vec<u8>) -> Done {
+        let head = std::mem::take(&mut self.head);
+        let emitted = self.emit(&head, out);
+        self.head = head;
+        self.head.clear();
+        emitted
+    }
+
+    /// Another header in its place.
+    fn emit_header(&mut self, header: Header, encoding: Encoding, out: &mut Vec<u8>) -> Done {
+        let mut bytes = Vec::with_capacity(LONGEST_HEADER);
+        element::write(&header, encoding, &mut bytes).ok_or(CoercionError::TooLong { tag: header.tag })?;
+        self.head.clear();
+        self.emit(&bytes, out)
+    }
+
+    fn emit(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Done {
+        let Some(capture) = &mut self.capture else {
+            out.extend_from_slice(bytes);
+            return Ok(());
+        };
+        if capture.bytes.len() + bytes.len() > LONGEST_ORIGINAL {
+            return Err(CoercionError::TooLong { tag: capture.tag });
+        }
+        capture.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The value of a Specific Character Set.
+fn term(value: &[u8]) -> String {
+    let text: String = value.iter().map(|byte| char::from(*byte)).collect();
+    text.trim_matches(['\0', ' ']).to_owned()
+}
+
+fn len(part: &[u8]) -> u64 {
+    u64::try_from(part.len()).unwrap_or(u64::MAX)
+}
