@@ -9,12 +9,17 @@ use super::{CoercionError, CoercionOutcome};
 
 /// Bytes that are inflated, or deflated, in one step.
 const STEP: usize = 64 * 1024;
+/// CRC and length of gzip, and a NUL.
+const LONGEST_TRAILER: usize = 9;
 
 pub(super) struct Deflated {
     inflate: Decompress,
     deflate: Compress,
     rewriter: Rewriter,
     has_ended: bool,
+    /// Bytes behind the stream, and whether all are NUL.
+    behind: usize,
+    is_padding: bool,
     inflated: Vec<u8>,
     rewritten: Vec<u8>,
 }
@@ -26,6 +31,8 @@ impl Deflated {
             deflate: Compress::new(Compression::default(), false),
             rewriter,
             has_ended: false,
+            behind: 0,
+            is_padding: true,
             inflated: vec![0; STEP],
             rewritten: Vec::new(),
         }
@@ -34,9 +41,7 @@ impl Deflated {
     pub(super) fn push(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), CoercionError> {
         loop {
             if self.has_ended {
-                // A stream of odd length is followed by NUL.
-                let is_padding = input.iter().all(|byte| *byte == 0);
-                return if is_padding { Ok(()) } else { Err(CoercionError::Deflate) };
+                return self.behind(input);
             }
             let (before, made) = (self.inflate.total_in(), self.inflate.total_out());
             let status = self.inflate.decompress(input, &mut self.inflated, FlushDecompress::None);
@@ -56,6 +61,13 @@ impl Deflated {
                 return Err(CoercionError::Deflate);
             }
         }
+    }
+
+    /// Padding behind the stream is left out, and so is the trailer of gzip, which some writers leave there.
+    fn behind(&mut self, input: &[u8]) -> Result<(), CoercionError> {
+        self.behind = self.behind.saturating_add(input.len());
+        self.is_padding &= input.iter().all(|byte| *byte == 0);
+        if self.is_padding || self.behind <= LONGEST_TRAILER { Ok(()) } else { Err(CoercionError::Deflate) }
     }
 
     pub(super) fn finish(mut self, out: &mut Vec<u8>) -> Result<CoercionOutcome, CoercionError> {

@@ -87,6 +87,8 @@ pub(super) struct Rewriter {
     sets: CharacterSets,
     is_declared: bool,
     converting: bool,
+    /// Whether text may have gone through before its character set was known.
+    has_early_text: bool,
     at: u64,
     state: State,
     head: Vec<u8>,
@@ -117,6 +119,7 @@ impl Rewriter {
             sets: CharacterSets::default(),
             is_declared: false,
             converting: false,
+            has_early_text: false,
             at: 0,
             state: State::Header,
             head: Vec::with_capacity(LONGEST_HEADER),
@@ -231,6 +234,8 @@ impl Rewriter {
             None if self.planned.contains(&tag) => return Err(CoercionError::OutOfOrder { tag }),
             None => {}
         }
+        let is_early = tag < tags::SPECIFIC_CHARACTER_SET;
+        self.has_early_text |= is_early && (header.length == UNDEFINED || may_hold_text(vr_of(&header)));
         self.element(header, self.encoding, out)
     }
 
@@ -492,6 +497,10 @@ impl Rewriter {
             out.extend(element.unwrap_or_default());
             return Ok(());
         }
+        if self.has_early_text {
+            // A media directory: nothing that is sent over a network.
+            return Err(CoercionError::OutOfOrder { tag: tags::SPECIFIC_CHARACTER_SET });
+        }
         self.converting = true;
         self.outcome.converted_to_utf8 = true;
         if self.is_declared {
@@ -582,6 +591,10 @@ impl Rewriter {
         capture.bytes.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+fn may_hold_text(vr: [u8; 2]) -> bool {
+    vr == *b"SQ" || is_text(vr).is_some()
 }
 
 /// The value of a Specific Character Set.
