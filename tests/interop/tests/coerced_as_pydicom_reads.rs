@@ -18,23 +18,26 @@ use beeldbox_protocol::clinical::Confidential;
 use serde_json::{Value, json};
 
 /// Files of pydicom that end too early or are broken, and what is said about them.
-const REFUSED: [(&str, &str); 11] = [
-    // Media directories have text before (0008,0005), which could not be converted.
-    ("DICOMDIR", DIRECTORY),
-    ("DICOMDIR-bigEnd", DIRECTORY),
-    ("DICOMDIR-empty.dcm", DIRECTORY),
-    ("DICOMDIR-implicit", DIRECTORY),
-    ("DICOMDIR-nooffset", DIRECTORY),
-    ("DICOMDIR-nopatient", DIRECTORY),
-    ("DICOMDIR-reordered", DIRECTORY),
+const REFUSED: [(&str, &str); 13] = [
+    // Media directories, and private elements where the standard allows none, have text before (0008,0005). It is refused
+    // where it would have to be converted.
+    ("DICOMDIR", EARLY),
+    ("DICOMDIR-bigEnd", EARLY),
+    ("DICOMDIR-empty.dcm", EARLY),
+    ("DICOMDIR-implicit", EARLY),
+    ("DICOMDIR-nooffset", EARLY),
+    ("DICOMDIR-nopatient", EARLY),
+    ("DICOMDIR-reordered", EARLY),
     ("MR_truncated.dcm", "the data set ends too early"),
     // Explicit VR in the file meta information, none in the data set.
     ("SC_rgb_jpeg.dcm", "the element (0008,0008) is not written in the transfer syntax of the instance"),
+    ("meta_missing_tsyntax.dcm", EARLY),
+    ("nested_priv_SQ.dcm", EARLY),
     // It begins with a byte too many.
     ("no_meta.dcm", "the data set ends too early"),
     ("rtplan_truncated.dcm", "the data set ends too early"),
 ];
-const DIRECTORY: &str = "the element (0008,0005) comes twice or in the wrong order";
+const EARLY: &str = "the element (0008,0005) comes twice or in the wrong order";
 
 struct Plan {
     name: &'static str,

@@ -97,9 +97,11 @@ fn deflate(
         let status = deflate.compress_vec(bytes, out, flush).map_err(|_| CoercionError::Deflate)?;
         let taken = usize::try_from(deflate.total_in() - before).unwrap_or(usize::MAX);
         bytes = &bytes[taken.min(bytes.len())..];
-        let is_done = match flush {
-            FlushCompress::Finish => status == Status::StreamEnd,
-            _ => bytes.is_empty() && out.len() < out.capacity(),
+        // What is not flushed stays inside until the end.
+        let is_done = if matches!(flush, FlushCompress::Finish) {
+            status == Status::StreamEnd
+        } else {
+            bytes.is_empty()
         };
         if is_done {
             return Ok(());

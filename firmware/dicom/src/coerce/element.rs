@@ -116,6 +116,12 @@ pub(super) fn is_text(vr: [u8; 2]) -> Option<ValueKind> {
     }
 }
 
+/// Whether there may be text in it.
+pub(super) fn may_hold_text(header: &Header) -> bool {
+    let vr = vr_of(header);
+    header.length == UNDEFINED || vr == *b"SQ" || is_text(vr).is_some()
+}
+
 /// Whether an element of undefined length is fragments of pixel data instead of a sequence (PS3.5 annex A.4).
 pub(super) fn has_fragments(header: &Header) -> bool {
     match header.vr {

@@ -1,6 +1,8 @@
 //! Broken, cut, huge and random input: named refusals, the same at every split, in little memory.
 
 use super::writing::{ENCODINGS, Lengths, Written, coerced, in_pieces, patient, plan, syntax};
+use std::slice::from_ref;
+
 use super::*;
 
 /// Numbers without a library: SplitMix64.
@@ -29,7 +31,7 @@ fn something_of_everything(encoding: Encoding, lengths: Lengths) -> Written {
         .sequence((0x0008, 0x1140), lengths, &[item.clone(), item.clone()])
         .element((0x0010, 0x0010), b"PN", b"Jans\xe9n")
         .element((0x0010, 0x0020), b"LO", "N-1")
-        .sequence((0x0010, 0x0024), lengths, &[item.clone()])
+        .sequence((0x0010, 0x0024), lengths, from_ref(&item))
         .sequence((0x0400, 0x0561), lengths, &[item]);
     let inside = Written::new(Encoding::ImplicitLittle).element((0x0010, 0x0010), b"PN", b"\xe9");
     data_set.sequence_as((0x4001, 0x1001), b"UN", Lengths::Undefined, &[inside]).element(

@@ -8,6 +8,11 @@
 //!
 //! Positions count input bytes; a frame with a length ends at a position, one without at its delimiter.
 
+// Attributes of the plan.
+mod changes;
+// Values that are converted.
+mod values;
+
 use std::collections::VecDeque;
 
 use dicom_core::Tag;
@@ -15,21 +20,18 @@ use dicom_dictionary_std::tags;
 
 use super::element::{
     self, Header, ITEM, ITEM_DELIMITER, LONGEST_HEADER, Parsed, SEQUENCE_DELIMITER, UNDEFINED, has_fragments,
-    is_text, vr_of,
+    is_text, may_hold_text, vr_of,
 };
 use super::nesting::{Kind, Nesting};
-use super::original::{Originals, date_time};
-use super::plan::{Change, CoercionRecord, Coercions, Issuer};
-use super::text::{TextWriter, UTF_8, WrittenIn, converted};
+use super::original::Originals;
+use super::plan::{Change, CoercionRecord, Coercions};
+use super::text::TextWriter;
 use super::{CoercionError, CoercionOutcome};
 use crate::character_set::{CharacterSets, ValueKind};
-use crate::data_set::DataSetWriter;
 use crate::walk::Encoding;
 
 /// Longest element that is replaced and kept as an original.
 const LONGEST_ORIGINAL: usize = 64 * 1024;
-/// Longest text that is converted: its new length must be known before its first byte is written.
-const LONGEST_TEXT: u32 = 1024 * 1024;
 
 /// Length to End, retired; the dictionary calls it deprecated.
 const LENGTH_TO_END: Tag = Tag(0x0008, 0x0001);
@@ -235,7 +237,7 @@ impl Rewriter {
             None => {}
         }
         let is_early = tag < tags::SPECIFIC_CHARACTER_SET;
-        self.has_early_text |= is_early && (header.length == UNDEFINED || may_hold_text(vr_of(&header)));
+        self.has_early_text |= is_early && may_hold_text(&header);
         self.element(header, self.encoding, out)
     }
 
@@ -308,28 +310,6 @@ impl Rewriter {
         self.over(out)
     }
 
-    /// The sequence of originals is there already: it gets one item more.
-    fn append_to(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
-        let inside = match header.vr {
-            None | Some([b'S', b'Q']) => self.encoding,
-            Some([b'U', b'N']) => Encoding::ImplicitLittle,
-            Some(_) => return Err(CoercionError::UnknownOriginalAttributes),
-        };
-        let item = self.originals.item(&self.record, self.encoding, inside, &self.text)?;
-        let is_entered =
-            header.length == UNDEFINED || (self.converts() && header.length > 0 && header.vr != Some(*b"UN"));
-        let added = u32::try_from(item.len()).unwrap_or(UNDEFINED);
-        self.appended = Some(item);
-        if is_entered {
-            return self.element(header, self.encoding, out);
-        }
-        let length = header.length.checked_add(added).filter(|length| *length != UNDEFINED);
-        let length = length.ok_or(CoercionError::TooLong { tag: header.tag })?;
-        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
-        self.state = State::Passing { left: u64::from(header.length) };
-        self.emit_header(Header { length, ..header }, self.encoding, out)
-    }
-
     fn pass(&mut self, header: Header, out: &mut Vec<u8>) -> Done {
         if header.length == UNDEFINED {
             return Err(CoercionError::Broken("a fragment of undefined length"));
@@ -348,59 +328,6 @@ impl Rewriter {
         self.state = State::Dropping { left: u64::from(header.length) };
         self.head.clear();
         Ok(())
-    }
-
-    /// Holds a value; its header stays in `head`.
-    fn hold(&mut self, header: Header, held: Held) -> Done {
-        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
-        if header.length > LONGEST_TEXT {
-            return Err(CoercionError::TooLong { tag: header.tag });
-        }
-        let left = usize::try_from(header.length).unwrap_or(usize::MAX);
-        self.state = State::Holding { header, held, left };
-        Ok(())
-    }
-
-    /// A value that was held is complete.
-    fn held(&mut self, header: Header, held: Held, out: &mut Vec<u8>) -> Done {
-        let value = std::mem::take(&mut self.value);
-        let encoding = self.nesting.last().map_or(self.encoding, |frame| frame.encoding);
-        let written = match held {
-            Held::Text(kind) => self.convert(&value, kind),
-            Held::CharacterSet => self.redeclare(&value),
-        };
-        let Some(written) = written else {
-            self.emit_head(out)?;
-            return self.emit(&value, out);
-        };
-        let length = u32::try_from(written.len()).unwrap_or(UNDEFINED);
-        self.emit_header(Header { length, ..header }, encoding, out)?;
-        self.emit(&written, out)
-    }
-
-    /// A text in UTF-8; `None` if it is that already.
-    fn convert(&mut self, value: &[u8], kind: ValueKind) -> Option<Vec<u8>> {
-        let sets = self.nesting.sets().unwrap_or(&self.sets);
-        if sets.is_plain(value) {
-            return None;
-        }
-        let (written, written_in) = converted(sets, value, kind);
-        self.outcome.texts_converted += 1;
-        match written_in {
-            WrittenIn::AsDeclared => {}
-            WrittenIn::Utf8 => self.outcome.read_as_utf8 += 1,
-            WrittenIn::Windows1252 => self.outcome.read_as_windows_1252 += 1,
-        }
-        Some(written)
-    }
-
-    /// An item declares its own character set. `None`: it keeps it, because it records the past.
-    fn redeclare(&mut self, value: &[u8]) -> Option<Vec<u8>> {
-        let declared = term(value);
-        let frame = self.nesting.last_mut()?;
-        frame.keeps_text = frame.tag == tags::MODIFIED_ATTRIBUTES_SEQUENCE && !declared.is_empty();
-        frame.sets = Some(CharacterSets::of(&declared));
-        (!frame.keeps_text).then(|| UTF_8.as_bytes().to_vec())
     }
 
     fn value_over(&mut self, out: &mut Vec<u8>) -> Done {
@@ -430,125 +357,6 @@ impl Rewriter {
             Some(capture) => self.settle(capture, out),
             None => Ok(()),
         }
-    }
-
-    /// Adds what is due before this tag; `None`: everything.
-    fn add_due(&mut self, before: Option<Tag>, out: &mut Vec<u8>) -> Done {
-        while let Some((tag, due)) =
-            self.due.pop_front_if(|(tag, _)| before.is_none_or(|before| *tag < before))
-        {
-            match due {
-                Due::CharacterSet => self.declare(None, out)?,
-                Due::CoercionTime => self.write_time(out)?,
-                Due::Change(change) => {
-                    match &change {
-                        Change::Text { vr, .. } => self.originals.was_absent(tag, *vr, self.encoding),
-                        Change::Issuer(_) => self.originals.was_absent(tag, *b"SQ", self.encoding),
-                        Change::Remove => {}
-                    }
-                    self.write_change(tag, &change, out)?;
-                }
-                Due::OriginalAttributes => {
-                    let sequence = self.originals.sequence(&self.record, self.encoding, &self.text)?;
-                    out.extend(sequence);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An element that is replaced is complete.
-    fn settle(&mut self, capture: Capture, out: &mut Vec<u8>) -> Done {
-        match capture.due {
-            Due::CharacterSet => self.declare(Some(capture.bytes), out),
-            Due::CoercionTime => {
-                self.originals.was(capture.bytes);
-                self.write_time(out)
-            }
-            Due::Change(change) => {
-                self.originals.was(capture.bytes);
-                self.write_change(capture.tag, &change, out)
-            }
-            // It is not captured.
-            Due::OriginalAttributes => Ok(()),
-        }
-    }
-
-    /// Decides, by the declaration of the data set, whether its text is converted.
-    fn declare(&mut self, element: Option<Vec<u8>>, out: &mut Vec<u8>) -> Done {
-        let header = element.as_ref().map(|bytes| element::parse(bytes, self.encoding));
-        let value = match (&element, header) {
-            (Some(bytes), Some(Parsed::Header(header))) if header.length != UNDEFINED => {
-                &bytes[bytes.len() - usize::try_from(header.length).unwrap_or(0).min(bytes.len())..]
-            }
-            (Some(_), _) => return Err(CoercionError::Broken("a character set that is no value")),
-            (None, _) => &[],
-        };
-        let declared = term(value);
-        self.sets = CharacterSets::of(&declared);
-        self.is_declared = !declared.is_empty();
-        let texts = self.due.iter().flat_map(|(_, due)| match due {
-            Due::Change(change) => change.texts(),
-            Due::CharacterSet | Due::CoercionTime | Due::OriginalAttributes => Vec::new(),
-        });
-        let texts = texts.chain([self.record.system.as_str(), self.record.source.as_str()]);
-        if texts.map(|text| self.sets.encode(text)).all(|written| written.is_some()) {
-            self.text = TextWriter::Declared(self.sets.clone());
-            out.extend(element.unwrap_or_default());
-            return Ok(());
-        }
-        if self.has_early_text {
-            // A media directory: nothing that is sent over a network.
-            return Err(CoercionError::OutOfOrder { tag: tags::SPECIFIC_CHARACTER_SET });
-        }
-        self.converting = true;
-        self.outcome.converted_to_utf8 = true;
-        if self.is_declared {
-            self.originals.was(element.unwrap_or_default());
-        }
-        self.write_value(tags::SPECIFIC_CHARACTER_SET, *b"CS", UTF_8.as_bytes(), out)
-    }
-
-    fn write_time(&self, out: &mut Vec<u8>) -> Done {
-        self.write_value(tags::INSTANCE_COERCION_DATE_TIME, *b"DT", date_time(&self.record).as_bytes(), out)
-    }
-
-    fn write_change(&self, tag: Tag, change: &Change, out: &mut Vec<u8>) -> Done {
-        match change {
-            Change::Text { vr, value } => {
-                let value = self.text.write(value.reveal()).ok_or(CoercionError::DoesNotFit)?;
-                self.write_value(tag, *vr, &value, out)
-            }
-            Change::Issuer(issuer) => self.write_issuer(tag, issuer, out),
-            Change::Remove => Ok(()),
-        }
-    }
-
-    /// A sequence with one item (PS3.3 Table 10-17).
-    fn write_issuer(&self, tag: Tag, issuer: &Issuer, out: &mut Vec<u8>) -> Done {
-        let words = |value: &str| self.text.write(value).ok_or(CoercionError::DoesNotFit);
-        let namespace = issuer.local_namespace.as_deref().map(words).transpose()?;
-        let universal = issuer.universal.as_ref();
-        let universal = universal.map(|entity| Ok((words(&entity.id)?, entity.kind.term()))).transpose()?;
-        let mut writer = DataSetWriter::new(self.encoding);
-        writer.sequence(tag, &[()], |item, ()| {
-            if let Some(namespace) = &namespace {
-                item.text(tags::LOCAL_NAMESPACE_ENTITY_ID, *b"UT", namespace);
-            }
-            if let Some((id, kind)) = &universal {
-                item.text(tags::UNIVERSAL_ENTITY_ID, *b"UT", id);
-                item.text(tags::UNIVERSAL_ENTITY_ID_TYPE, *b"CS", kind.as_bytes());
-            }
-        });
-        out.extend(writer.finish());
-        Ok(())
-    }
-
-    fn write_value(&self, tag: Tag, vr: [u8; 2], value: &[u8], out: &mut Vec<u8>) -> Done {
-        let mut writer = DataSetWriter::new(self.encoding);
-        writer.text(tag, vr, value);
-        out.extend(writer.finish());
-        Ok(())
     }
 
     /// Whether text is converted at this place.
@@ -591,16 +399,6 @@ impl Rewriter {
         capture.bytes.extend_from_slice(bytes);
         Ok(())
     }
-}
-
-fn may_hold_text(vr: [u8; 2]) -> bool {
-    vr == *b"SQ" || is_text(vr).is_some()
-}
-
-/// The value of a Specific Character Set.
-fn term(value: &[u8]) -> String {
-    let text: String = value.iter().map(|byte| char::from(*byte)).collect();
-    text.trim_matches(['\0', ' ']).to_owned()
 }
 
 fn len(part: &[u8]) -> u64 {

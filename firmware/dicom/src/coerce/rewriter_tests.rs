@@ -1,6 +1,8 @@
 //! What comes out, byte for byte, at every split of the input. Expected data sets are written beside what goes in.
 
 use super::writing::{ENCODINGS, Lengths, Written, coerced, in_pieces, patient, plan, record, syntax};
+use std::slice::from_ref;
+
 use super::*;
 
 const CHARSET: (u16, u16) = (0x0008, 0x0005);
@@ -58,9 +60,9 @@ fn only_the_plan_changes_and_the_past_is_recorded() {
                 .element(NAME, b"PN", b"Jans\xe9n^Piet")
                 .exactly(ID, b"LO", b"N-1")
                 .element(ISSUER, b"LO", "NOORD")
-                .sequence(QUALIFIERS, lengths, &[qualifier.clone()])
+                .sequence(QUALIFIERS, lengths, from_ref(&qualifier))
                 .element(BIRTH, b"DA", "19700201")
-                .sequence(REQUESTS, lengths, &[item.clone()]);
+                .sequence(REQUESTS, lengths, from_ref(&item));
             let before = pixels(before.element((0x0041, 0x1001), b"UN", [0xe9, 0x5c]));
             let originals = Written::new(encoding)
                 .element(NAME, b"PN", b"Jans\xe9n^Piet")
@@ -170,7 +172,7 @@ fn earlier_originals_stay_and_one_item_follows_them() {
             let second = Written::new(encoding).record(missing.clone());
             let (found, _) = coerced(
                 &plan(short.clone()),
-                &before(Written::new(encoding).sequence(ORIGINALS, lengths, &[first.clone()])),
+                &before(Written::new(encoding).sequence(ORIGINALS, lengths, from_ref(&first))),
             )
             .unwrap();
             let mut expected =
@@ -240,7 +242,7 @@ fn originals_of_a_writer_without_a_dictionary_are_implicit() {
 fn a_record_of_the_past_keeps_its_own_character_set() {
     let encoding = Encoding::ExplicitLittle;
     let past = Written::new(encoding).element(CHARSET, b"CS", "ISO_IR 144").element(NAME, b"PN", b"\xbb\xee");
-    let first = Written::new(encoding).sequence((0x0400, 0x0550), Lengths::Defined, &[past.clone()]);
+    let first = Written::new(encoding).sequence((0x0400, 0x0550), Lengths::Defined, from_ref(&past));
     let before = Written::new(encoding).element(CHARSET, b"CS", "ISO_IR 100").sequence(
         ORIGINALS,
         Lengths::Defined,
@@ -262,7 +264,7 @@ fn issuers_of_ours_are_written_and_those_of_others_taken_out() {
         let theirs = Written::new(encoding).element((0x0040, 0x0031), b"UT", "NOORD");
         let before = Written::new(encoding)
             .element(ACCESSION, b"SH", "A1")
-            .sequence(ACCESSION_ISSUER, Lengths::Undefined, &[theirs.clone()])
+            .sequence(ACCESSION_ISSUER, Lengths::Undefined, from_ref(&theirs))
             .element(ID, b"LO", "N-1");
         let world = |item: Written| {
             item.element((0x0040, 0x0032), b"UT", "2.16.840.1.7").element((0x0040, 0x0033), b"CS", "ISO")

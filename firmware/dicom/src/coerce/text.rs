@@ -68,6 +68,12 @@ fn windows_1252(byte: u8) -> char {
     }
 }
 
+/// The value of a Specific Character Set.
+pub(super) fn term(value: &[u8]) -> String {
+    let text: String = value.iter().map(|byte| char::from(*byte)).collect();
+    text.trim_matches(['\0', ' ']).to_owned()
+}
+
 /// How new values are written.
 #[derive(Debug, Clone)]
 pub(super) enum TextWriter {
