@@ -106,6 +106,8 @@ pub struct CoercionOutcome {
     pub read_as_utf8: u64,
     /// Of those, in neither the declared character set nor UTF-8: taken for Windows-1252.
     pub read_as_windows_1252: u64,
+    /// Values of VR UN in a data set whose text went to ISO_IR 192: nobody knows whether they hold text.
+    pub unknown_left_alone: u64,
     /// Retired group lengths that would have been wrong.
     pub group_lengths_dropped: u64,
 }
@@ -150,7 +152,7 @@ impl Coercer {
         matches!(self.way, Way::Untouched)
     }
 
-    /// Takes the next bytes, cut anywhere, and appends what is ready to `out`: about as many, at most some hundred KiB more.
+    /// Takes the next bytes, cut anywhere, and appends what is ready to `out`: about as many, and what was held before.
     ///
     /// # Errors
     /// See [`CoercionError`]. What came out before must not be used; every later call fails too.
@@ -183,9 +185,6 @@ impl Coercer {
         }
     }
 }
-
-#[cfg(test)]
-use beeldbox_protocol::clinical::Confidential;
 
 #[cfg(test)]
 #[path = "coerce/hardship_tests.rs"]

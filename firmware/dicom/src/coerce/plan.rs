@@ -142,8 +142,8 @@ impl Coercions {
             check_patient(patient)?;
         }
         if let Some(order) = &order {
-            let attribute = "Accession Number";
-            words(attribute, order.accession_number.reveal(), LONGEST_SH)?;
+            not_empty("Accession Number", order.accession_number.reveal())?;
+            words("Accession Number", order.accession_number.reveal(), LONGEST_SH)?;
             check_issuer("Issuer of Accession Number", order.issuer.as_ref())?;
         }
         not_empty("Modifying System", &record.system)?;
@@ -292,4 +292,81 @@ fn words(attribute: &'static str, value: &str, longest: usize) -> Result<(), Coe
         return Err(CoercionPlanError::ForbiddenCharacter { attribute });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::writing::{patient, record};
+    use super::*;
+
+    fn refused(change: impl Fn(&mut LocalPatient)) -> Option<CoercionPlanError> {
+        let mut patient = patient("Jansen^Petra");
+        change(&mut patient);
+        Coercions::new(Some(patient), None, record()).err()
+    }
+
+    #[test]
+    fn a_value_that_cannot_stand_there_is_named_and_not_repeated() {
+        let text = |value: &str| Some(Confidential::new(value));
+        let universal =
+            |id: &str| Some(UniversalEntity { id: id.to_owned(), kind: UniversalEntityKind::Iso });
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(refused(|patient| patient.birth_date = text("")), None);
+        assert_eq!(refused(|patient| patient.name = text(&"é".repeat(64))), None);
+        assert_eq!(refused(|patient| patient.name = text("A^B^C^D^E=山^B=C")), None);
+        let name = "Patient's Name";
+        let birth = CoercionPlanError::WrongForm { attribute: "Patient's Birth Date" };
+        let sex = CoercionPlanError::WrongForm { attribute: "Patient's Sex" };
+        let forbidden = |attribute| CoercionPlanError::ForbiddenCharacter { attribute };
+        let empty = |attribute| CoercionPlanError::Empty { attribute };
+        let issuer = |universal| Some(Issuer { local_namespace: Some("Z".to_owned()), universal });
+        for (expected, found) in [
+            (empty("Patient ID"), refused(|patient| patient.id = Confidential::new(" "))),
+            (forbidden("Patient ID"), refused(|patient| patient.id = Confidential::new("a\\b"))),
+            (
+                CoercionPlanError::TooLong { attribute: "Patient ID", longest: 64 },
+                refused(|patient| patient.id = Confidential::new("1".repeat(65))),
+            ),
+            (
+                CoercionPlanError::TooLong { attribute: name, longest: 64 },
+                refused(|patient| patient.name = text(&"é".repeat(65))),
+            ),
+            (forbidden(name), refused(|patient| patient.name = text("a\nb"))),
+            (forbidden(name), refused(|patient| patient.name = text("a\u{1b}$Bb"))),
+            (forbidden(name), refused(|patient| patient.name = text("A^B^C^D^E^F"))),
+            (forbidden(name), refused(|patient| patient.name = text("A=B=C=D"))),
+            (birth, refused(|patient| patient.birth_date = text("1970-01-02"))),
+            (birth, refused(|patient| patient.birth_date = text("19700230"))),
+            (birth, refused(|patient| patient.birth_date = text("1970010"))),
+            (sex, refused(|patient| patient.sex = text("V"))),
+            (empty("Issuer of Patient ID"), refused(|patient| patient.issuer = issuer(universal("")))),
+            (forbidden("Issuer of Patient ID"), refused(|patient| patient.issuer = issuer(universal("\\")))),
+        ] {
+            assert_eq!(found, Some(expected));
+        }
+    }
+
+    #[test]
+    fn order_and_record_are_checked_too() {
+        let order = |number: &str| LocalOrder { accession_number: Confidential::new(number), issuer: None };
+        let new = |order, record| Coercions::new(None, Some(order), record).err();
+        assert_eq!(new(order("1234567890123456"), record()), None);
+        let attribute = "Accession Number";
+        assert_eq!(new(order(""), record()), Some(CoercionPlanError::Empty { attribute }));
+        let long = new(order("12345678901234567"), record());
+        assert_eq!(long, Some(CoercionPlanError::TooLong { attribute, longest: 16 }));
+        let nobody = CoercionRecord { system: String::new(), ..record() };
+        let attribute = "Modifying System";
+        assert_eq!(new(order("1"), nobody), Some(CoercionPlanError::Empty { attribute }));
+        let source = CoercionRecord { source: "x\\y".to_owned(), ..record() };
+        let attribute = "Source of Previous Values";
+        assert_eq!(new(order("1"), source), Some(CoercionPlanError::ForbiddenCharacter { attribute }));
+    }
+
+    #[test]
+    fn a_plan_does_not_print_the_patient() {
+        let plan = Coercions::new(Some(patient("Jansen^Petra")), None, record()).unwrap();
+        let printed = format!("{plan:?}");
+        assert!(!["Jansen", "Z-17", "1970"].iter().any(|value| printed.contains(value)), "{printed}");
+    }
 }

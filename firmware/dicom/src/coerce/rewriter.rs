@@ -10,7 +10,7 @@
 
 // Attributes of the plan.
 mod changes;
-// Values that are converted.
+// Values that do not go through.
 mod values;
 
 use std::collections::VecDeque;
@@ -271,6 +271,7 @@ impl Rewriter {
             frame.is_rewritten = true;
             return self.emit_header(Header { length: UNDEFINED, ..header }, encoding, out);
         }
+        self.outcome.unknown_left_alone += u64::from(vr == *b"UN" && header.length > 0);
         self.pass(header, out)
     }
 
@@ -317,17 +318,6 @@ impl Rewriter {
         self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
         self.state = State::Passing { left: u64::from(header.length) };
         self.emit_head(out)
-    }
-
-    fn drop_value(&mut self, header: Header) -> Done {
-        if header.length == UNDEFINED {
-            return Err(CoercionError::Broken("a value of undefined length"));
-        }
-        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
-        self.outcome.group_lengths_dropped += 1;
-        self.state = State::Dropping { left: u64::from(header.length) };
-        self.head.clear();
-        Ok(())
     }
 
     fn value_over(&mut self, out: &mut Vec<u8>) -> Done {

@@ -3,6 +3,8 @@
 use super::writing::{ENCODINGS, Lengths, Written, coerced, in_pieces, patient, plan, record, syntax};
 use std::slice::from_ref;
 
+use beeldbox_protocol::clinical::Confidential;
+
 use super::*;
 
 const CHARSET: (u16, u16) = (0x0008, 0x0005);
@@ -109,7 +111,8 @@ fn a_name_that_does_not_fit_takes_all_text_to_utf8() {
                 .element((0x0010, 0x4000), b"LT", "Überflüssig".as_bytes())
                 .sequence(REQUESTS, lengths, &[nested(b"N\xe9", b"\xbb\xee", "ISO_IR 144", lengths)])
                 .sequence((0x0040, 0x0555), lengths, &[]);
-            let before = pixels(before.element((0x0041, 0x0010), b"LO", b"PRIV\xc9"));
+            let before = before.element((0x0041, 0x0010), b"LO", b"PRIV\xc9");
+            let before = pixels(before.element((0x0041, 0x1001), b"UN", b"\xe9\x1b"));
             let originals = Written::new(encoding)
                 .element(CHARSET, b"CS", "ISO_IR 100")
                 .element(NAME, b"PN", b"Jans\xe9n^Piet")
@@ -125,6 +128,7 @@ fn a_name_that_does_not_fit_takes_all_text_to_utf8() {
                 .sequence(REQUESTS, Lengths::Undefined, &[after_item])
                 .sequence((0x0040, 0x0555), lengths, &[])
                 .element((0x0041, 0x0010), b"LO", "PRIVÉ".as_bytes())
+                .element((0x0041, 0x1001), b"UN", b"\xe9\x1b")
                 .sequence(ORIGINALS, Lengths::Defined, &[Written::new(encoding).record(originals)]);
             let (found, outcome) = coerced(&plan(patient("Şeyma^山")), &before).unwrap();
             assert!(found == pixels(after).bytes, "{encoding:?} {lengths:?}\n{}", found.escape_ascii());
@@ -133,6 +137,7 @@ fn a_name_that_does_not_fit_takes_all_text_to_utf8() {
                 texts_converted: 5,
                 read_as_utf8: 1,
                 read_as_windows_1252: 1,
+                unknown_left_alone: 1,
                 group_lengths_dropped: 1,
             };
             assert_eq!(outcome, expected);
@@ -236,6 +241,42 @@ fn originals_of_a_writer_without_a_dictionary_are_implicit() {
         &[first],
     );
     assert_eq!(coerced(&plan(patient("P")), &before), Err(CoercionError::UnknownOriginalAttributes));
+}
+
+#[test]
+fn items_without_a_length_in_a_sequence_that_has_one() {
+    for encoding in ENCODINGS {
+        let deepest = Written::new(encoding).element((0x0008, 0x0104), b"LO", b"\xe9");
+        let inner = Written::new(encoding).sequence((0x0040, 0xa730), Lengths::Defined, from_ref(&deepest));
+        // An item until its delimiter, an empty one, and one with a length.
+        let mut items = Written::new(encoding).header((0xfffe, 0xe000), None, u32::MAX);
+        items.bytes.extend_from_slice(&inner.bytes);
+        items = items.header((0xfffe, 0xe00d), None, 0).header((0xfffe, 0xe000), None, 0);
+        items = items.header((0xfffe, 0xe000), None, u32::try_from(deepest.bytes.len()).unwrap());
+        items.bytes.extend_from_slice(&deepest.bytes);
+        let length = u32::try_from(items.bytes.len()).unwrap();
+        let mut before = Written::new(encoding).element(CHARSET, b"CS", "ISO_IR 100").header(
+            REQUESTS,
+            Some(b"SQ"),
+            length,
+        );
+        before.bytes.extend_from_slice(&items.bytes);
+
+        let deepest = Written::new(encoding).element((0x0008, 0x0104), b"LO", "é".as_bytes());
+        let inner = Written::new(encoding).sequence((0x0040, 0xa730), Lengths::Undefined, from_ref(&deepest));
+        let mut after = Written::new(encoding).header(REQUESTS, Some(b"SQ"), u32::MAX);
+        for (item, has_delimiter) in [(&inner.bytes[..], true), (&[], false), (&deepest.bytes[..], true)] {
+            let length = if has_delimiter { u32::MAX } else { 0 };
+            after = after.header((0xfffe, 0xe000), None, length);
+            after.bytes.extend_from_slice(item);
+            if has_delimiter {
+                after = after.header((0xfffe, 0xe00d), None, 0);
+            }
+        }
+        let after = after.header((0xfffe, 0xe0dd), None, 0).bytes;
+        let (found, _) = coerced(&plan(patient("山")), &before).unwrap();
+        assert!(found.windows(after.len()).any(|window| window == after), "{}", found.escape_ascii());
+    }
 }
 
 #[test]

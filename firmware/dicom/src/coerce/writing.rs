@@ -1,5 +1,6 @@
 //! Data sets for tests, written element by element: what goes in, and what must come out, byte for byte.
 
+use beeldbox_protocol::clinical::Confidential;
 use dicom_core::Tag;
 
 use super::element::{self, Header, ITEM, ITEM_DELIMITER, SEQUENCE_DELIMITER, UNDEFINED};

@@ -1,4 +1,4 @@
-//! Values inside a data set whose text is converted: held until they are complete, then written in UTF-8.
+//! Values that do not simply go through: left out, or, where text is converted, held until complete and written in UTF-8.
 
 use dicom_dictionary_std::tags;
 
@@ -12,6 +12,18 @@ use crate::coerce::text::{UTF_8, WrittenIn, converted, term};
 const LONGEST_TEXT: u32 = 1024 * 1024;
 
 impl Rewriter {
+    /// Leaves a value out.
+    pub(super) fn drop_value(&mut self, header: Header) -> Done {
+        if header.length == UNDEFINED {
+            return Err(CoercionError::Broken("a value of undefined length"));
+        }
+        self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        self.outcome.group_lengths_dropped += 1;
+        self.state = State::Dropping { left: u64::from(header.length) };
+        self.head.clear();
+        Ok(())
+    }
+
     /// Holds a value; its header stays in `head`.
     pub(super) fn hold(&mut self, header: Header, held: Held) -> Done {
         self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
