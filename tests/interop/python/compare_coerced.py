@@ -226,8 +226,8 @@ def main():
     pairs = json.loads((folder / "pairs.json").read_text())
     failed, converted, pixels = [], 0, 0
     for pair in pairs:
-        before, after = (frozen(pydicom.dcmread(pair[which], force=True)) for which in ("before", "after"))
         try:
+            before, after = (frozen(pydicom.dcmread(pair[which], force=True)) for which in ("before", "after"))
             judge(before, after, pair["plan"])
             if PIXELS in before:
                 digests = [hashlib.sha256(one[PIXELS].value).digest() for one in (before, after)]
