@@ -5,8 +5,8 @@
 //!                     └─ G0: ASCII    └─ G0: JIS X 0208, until the next escape, delimiter or end of line
 //! ```
 //!
-//! For showing only: the data set itself is never touched. Bytes that a repertoire does not know become a backslash and
-//! three octal digits, so nothing is lost silently. PS3.3 C.12.1.1.2, PS3.5 §6.1.2.5.
+//! Bytes that a repertoire does not know become a backslash and three octal digits where text is shown; whoever converts a
+//! data set is told of them instead ([`CharacterSets::read`]). Nothing is lost silently. PS3.3 C.12.1.1.2, PS3.5 §6.1.2.5.
 
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec};
 
@@ -69,11 +69,29 @@ pub(crate) struct CharacterSets {
     whole: Option<SpecificCharacterSet>,
     lower: Set,
     upper: Set,
+    /// What the first value alone says of the upper half: what may be written without an escape sequence.
+    initial_upper: Set,
+}
+
+/// What ends the reach of an escape sequence beside the end of a line (PS3.5 §6.1.2.5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueKind {
+    /// PN: backslash, `^` and `=`.
+    Name,
+    /// SH, LO, UC: backslash.
+    Values,
+    /// ST, LT, UT: a backslash is a letter there.
+    Text,
 }
 
 impl Default for CharacterSets {
     fn default() -> Self {
-        CharacterSets { whole: None, lower: Set::Ascii, upper: Set::Undeclared }
+        CharacterSets {
+            whole: None,
+            lower: Set::Ascii,
+            upper: Set::Undeclared,
+            initial_upper: Set::Undeclared,
+        }
     }
 }
 
@@ -95,15 +113,63 @@ impl CharacterSets {
         });
         // The Japanese half-width set comes with its own lower half.
         let lower = if set_of(first) == Some(Set::Upper("ISO_IR 13")) { Set::Romaji } else { Set::Ascii };
-        CharacterSets { whole: None, lower, upper: upper.unwrap_or(Set::Undeclared) }
+        CharacterSets {
+            whole: None,
+            lower,
+            upper: upper.unwrap_or(Set::Undeclared),
+            initial_upper: set_of(first).as_ref().filter(is_upper).copied().unwrap_or(Set::Undeclared),
+        }
     }
 
-    /// Decodes a value. `is_name`: of a person, where `^` and `=` end an extension too.
+    /// Decodes a value for showing. `is_name`: of a person, where `^` and `=` end an extension too.
     pub(crate) fn decode(&self, bytes: &[u8], is_name: bool) -> String {
+        self.read(bytes, if is_name { ValueKind::Name } else { ValueKind::Values }).0
+    }
+
+    /// Whether bytes above 7F have a meaning without an escape sequence.
+    pub(crate) fn declares_upper(&self) -> bool {
+        self.whole.is_some() || self.upper != Set::Undeclared
+    }
+
+    /// Whether the set is ISO_IR 100 alone or first.
+    pub(crate) fn is_latin_1(&self) -> bool {
+        self.whole.is_none() && self.upper == Set::Upper("ISO_IR 100")
+    }
+
+    /// Whether these bytes mean the same in UTF-8.
+    pub(crate) fn is_plain(&self, bytes: &[u8]) -> bool {
+        let overline = self.lower == Set::Romaji && bytes.contains(&b'~');
+        bytes.is_ascii() && !bytes.contains(&ESCAPE) && !overline
+    }
+
+    /// Writes a text without escape sequences; `None` if the initial repertoire does not have all of it.
+    pub(crate) fn encode(&self, text: &str) -> Option<Vec<u8>> {
         if let Some(whole) = &self.whole {
-            return decoded(whole, bytes);
+            let bytes = whole.encode(text).ok()?;
+            return (decoded(whole, &bytes) == text).then_some(bytes);
+        }
+        let lower = |byte: u8| byte != ESCAPE && (self.lower != Set::Romaji || byte != b'~');
+        text.chars()
+            .map(|letter| match u8::try_from(letter) {
+                Ok(byte) if byte.is_ascii() => lower(byte).then_some(byte),
+                _ => self.initial_upper.byte(letter),
+            })
+            .collect()
+    }
+
+    /// Decodes a value, and says whether every byte of it belongs to the repertoires.
+    pub(crate) fn read(&self, bytes: &[u8], kind: ValueKind) -> (String, bool) {
+        if let Some(whole) = &self.whole {
+            let text = decoded(whole, bytes);
+            let is_known = if whole.name() == "ISO_IR 192" {
+                std::str::from_utf8(bytes).is_ok()
+            } else {
+                text.matches('\\').count() == backslashes(bytes)
+            };
+            return (text, is_known);
         }
         let mut text = String::with_capacity(bytes.len());
+        let mut is_known = true;
         let (mut lower, mut upper) = (self.lower, self.upper);
         let mut rest = bytes;
         while let [byte, behind @ ..] = rest {
@@ -119,49 +185,82 @@ impl CharacterSets {
                     }
                     None => {
                         text.push_str("\\033");
+                        is_known = false;
                         rest = behind;
                     }
                 }
                 continue;
             }
             let in_pairs = matches!(lower, Set::Kanji | Set::MoreKanji);
-            let ends = match byte {
-                b'\t' | b'\n' | 0x0c | b'\r' => true,
-                b'\\' => !in_pairs,
-                b'^' | b'=' => is_name && !in_pairs,
-                _ => false,
-            };
-            if ends {
+            if kind.ends_at(*byte, in_pairs) {
                 (lower, upper) = (self.lower, self.upper);
                 text.push(char::from(*byte));
                 rest = behind;
                 continue;
             }
-            let run = run_length(rest, in_pairs, is_name);
+            let run = run_length(rest, in_pairs, kind);
             let set = if *byte < 0x80 { lower } else { upper };
-            decode_run(set, &rest[..run], &mut text);
+            is_known &= decode_run(set, &rest[..run], &mut text);
             rest = &rest[run..];
         }
-        text
+        (text, is_known)
+    }
+}
+
+impl ValueKind {
+    /// Whether the initial repertoire is back behind this byte.
+    fn ends_at(self, byte: u8, in_pairs: bool) -> bool {
+        match byte {
+            b'\t' | b'\n' | 0x0c | b'\r' => true,
+            b'\\' => self != ValueKind::Text && !in_pairs,
+            b'^' | b'=' => self == ValueKind::Name && !in_pairs,
+            _ => false,
+        }
+    }
+}
+
+impl Set {
+    /// The byte of a letter in the upper half of a single-byte set.
+    fn byte(self, letter: char) -> Option<u8> {
+        // The codecs know sets of pairs too; those want an escape sequence.
+        let candidates = match self {
+            Set::Upper("ISO_IR 149" | "GBK") | Set::Ascii | Set::Romaji | Set::Kanji | Set::MoreKanji => {
+                return None;
+            }
+            Set::Undeclared => return None,
+            Set::Upper(name) => {
+                SpecificCharacterSet::from_code(name)?.encode(letter.encode_utf8(&mut [0; 4])).ok()?
+            }
+            Set::LatinBut(letters) => {
+                let other = letters.iter().find(|(_, other)| *other == letter).map(|(place, _)| *place);
+                vec![other.or_else(|| u8::try_from(letter).ok())?]
+            }
+        };
+        let mut read = String::new();
+        let [byte] = candidates[..] else { return None };
+        (byte >= 0x80 && decode_run(self, &[byte], &mut read) && read.chars().eq([letter])).then_some(byte)
     }
 }
 
 /// How many bytes are of one half, up to the next escape or delimiter. At least one.
-fn run_length(bytes: &[u8], in_pairs: bool, is_name: bool) -> usize {
+fn run_length(bytes: &[u8], in_pairs: bool, kind: ValueKind) -> usize {
     let upper = bytes[0] >= 0x80;
     let same = bytes[1..].iter().take_while(|byte| {
-        let delimits = match **byte {
-            ESCAPE | b'\t' | b'\n' | 0x0c | b'\r' => true,
-            b'\\' => !in_pairs,
-            b'^' | b'=' => is_name && !in_pairs,
-            _ => false,
-        };
+        let delimits = **byte == ESCAPE || kind.ends_at(**byte, in_pairs);
         !delimits && (**byte >= 0x80) == upper
     });
     1 + same.count()
 }
 
-fn decode_run(set: Set, bytes: &[u8], text: &mut String) {
+/// Decodes bytes of one half; whether the set has all of them.
+fn decode_run(set: Set, bytes: &[u8], text: &mut String) -> bool {
+    // No set has control characters in the upper half, and the codecs show what they do not know with a backslash.
+    let has_control = || bytes.iter().any(|byte| matches!(byte, 0x80..=0x9f));
+    let mut by_codec = |name: &str, bytes: &[u8]| {
+        let read = decoded(&SpecificCharacterSet::from_code(name).unwrap_or_default(), bytes);
+        text.push_str(&read);
+        !read.contains('\\')
+    };
     match set {
         Set::Ascii => text.extend(bytes.iter().map(|byte| char::from(*byte))),
         Set::Romaji => text.extend(bytes.iter().map(|byte| match byte {
@@ -169,24 +268,42 @@ fn decode_run(set: Set, bytes: &[u8], text: &mut String) {
             other => char::from(*other),
         })),
         // The codec speaks ISO-2022-JP and wants to see the switch.
-        Set::Kanji => text.push_str(&by_name("ISO_IR 87", &[b"\x1b$B", bytes].concat())),
+        Set::Kanji => return by_codec("ISO_IR 87", &[b"\x1b$B", bytes].concat()),
         // Its table is the third code set of EUC-JP, which the codec of ISO-2022-JP reads too.
-        Set::MoreKanji => text.push_str(&by_name("ISO_IR 87", &[b"\x1b$(D", bytes].concat())),
-        Set::Upper(name) => text.push_str(&by_name(name, bytes)),
-        Set::LatinBut(letters) => text.extend(bytes.iter().map(|byte| {
-            let other = letters.iter().find(|(place, _)| place == byte);
-            other.map_or(char::from(*byte), |(_, letter)| *letter)
-        })),
+        Set::MoreKanji => return by_codec("ISO_IR 87", &[b"\x1b$(D", bytes].concat()),
+        Set::Upper(name @ ("ISO_IR 13" | "ISO_IR 149" | "GBK")) => return by_codec(name, bytes),
+        Set::Upper(name) => return by_codec(name, bytes) && !has_control(),
+        Set::LatinBut(letters) => {
+            text.extend(bytes.iter().map(|byte| {
+                let other = letters.iter().find(|(place, _)| place == byte);
+                other.map_or(char::from(*byte), |(_, letter)| *letter)
+            }));
+            return !has_control();
+        }
         // Nothing was said: UTF-8 if it is, or else what most of the West means.
         Set::Undeclared => match std::str::from_utf8(bytes) {
             Ok(utf8) => text.push_str(utf8),
-            Err(_) => text.extend(bytes.iter().map(|byte| char::from(*byte))),
+            Err(_) => {
+                text.extend(bytes.iter().map(|byte| char::from(*byte)));
+                return false;
+            }
         },
     }
+    true
 }
 
-fn by_name(name: &str, bytes: &[u8]) -> String {
-    decoded(&SpecificCharacterSet::from_code(name).unwrap_or_default(), bytes)
+/// Backslashes among the single bytes of GB18030 or GBK: the second byte of a pair may look like one.
+fn backslashes(bytes: &[u8]) -> usize {
+    let mut count = 0;
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'\\' => count += 1,
+            0x81..=0xfe => drop(rest.next()),
+            _ => {}
+        }
+    }
+    count
 }
 
 fn decoded(set: &SpecificCharacterSet, bytes: &[u8]) -> String {

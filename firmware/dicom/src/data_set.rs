@@ -1,11 +1,11 @@
-//! Writing the small data sets of commitment and query, in the transfer syntax of their context.
+//! Writing small data sets: of commitment and query, in the transfer syntax of their context, and what coercion adds.
 //!
 //! Lengths are always explicit. Values are ours and short; what comes from a person has been checked before. PS3.5 §7.
 
 use dicom_core::Tag;
 use dicom_dictionary_std::uids;
 
-use crate::walk::Encoding;
+use crate::walk::{Encoding, is_long};
 
 /// Explicit VR Big Endian, retired; the dictionary no longer names it.
 pub(crate) const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
@@ -40,6 +40,11 @@ impl DataSetWriter {
     /// Other text, padded with a space. At most 64 KiB; what is longer is a mistake of ours and left out.
     pub(crate) fn text(&mut self, tag: Tag, vr: [u8; 2], value: &[u8]) {
         self.value(tag, vr, value, b' ');
+    }
+
+    /// Elements as they are, in the encoding of this data set.
+    pub(crate) fn elements(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// US.
@@ -105,6 +110,11 @@ impl DataSetWriter {
         self.tag(tag);
         if self.encoding == Encoding::ImplicitLittle {
             let length = self.long(u32::from(length));
+            self.bytes.extend_from_slice(&length);
+        } else if is_long(vr) {
+            self.bytes.extend_from_slice(&vr);
+            let length = self.long(u32::from(length));
+            self.bytes.extend_from_slice(&[0; 2]);
             self.bytes.extend_from_slice(&length);
         } else {
             self.bytes.extend_from_slice(&vr);

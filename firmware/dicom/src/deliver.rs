@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::associate::{AssociateError, AssociationLimits, PeerNode, Requested, connect, request};
+use crate::coerce::CoercionError;
 use crate::dimse::{self, Command};
 use crate::patience::Wait;
 use crate::pdu::{Incoming, PdvKind, WireError};
@@ -49,6 +50,13 @@ pub trait OutgoingSource: Send {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the instance to send")]
 pub struct SourceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl SourceError {
+    /// Why the instance could not be coerced, if that is what failed: trying again would not help.
+    pub fn coercion(&self) -> Option<&CoercionError> {
+        self.0.downcast_ref()
+    }
+}
 
 /// What the peer answered to one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]

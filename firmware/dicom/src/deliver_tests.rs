@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use beeldbox_protocol::clinical::Confidential;
 use dicom_ul::pdu::{
     AssociationAC, Pdu, PresentationContextResult, PresentationContextResultReason, UserVariableItem,
 };
@@ -11,6 +12,7 @@ use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::coerce::{CoercedSource, CoercionOutcome, CoercionRecord, Coercions, LocalPatient};
 use crate::pdu;
 use crate::wire::Wire;
 use crate::wire::tests::TIMERS;
@@ -132,6 +134,47 @@ async fn a_source_that_fails_never_completes_the_instance() {
         let again = association.store(&an_instance(), &mut pieces(b"x", 1)).await;
         assert!(matches!(again, Err(StoreError::Ended)));
     }
+}
+
+#[tokio::test]
+async fn a_source_may_coerce_what_it_gives() {
+    let instance = an_instance();
+    let name = |name: &[u8; 4]| [b"\x10\0\x10\0PN\x04\0", &name[..]].concat();
+    let record = CoercionRecord {
+        system: "BOX".to_owned(),
+        source: String::new(),
+        at: "2026-11-28T00:00:00Z".parse().unwrap(),
+    };
+    let local = LocalPatient {
+        id: Confidential::new("Z1"),
+        issuer: None,
+        name: Some(Confidential::new("Zuid")),
+        birth_date: None,
+        sex: None,
+    };
+    let plan = Coercions::new(Some(local), None, record).unwrap();
+    let coerced =
+        |bytes: &[u8]| CoercedSource::new(pieces(bytes, 3), &plan, &instance.transfer_syntax).unwrap();
+
+    let (stream, accepting) = an_acceptor(0).await;
+    let mut source = coerced(&name(b"Noor"));
+    assert_eq!(source.outcome(), None);
+    associated(stream).await.unwrap().store(&instance, &mut source).await.unwrap();
+    assert_eq!(source.outcome(), Some(CoercionOutcome::default()));
+    let Seen::Complete { bytes } = accepting.await.unwrap() else { panic!("aborted") };
+    let behind_time = bytes.split_at(28).1;
+    assert!(behind_time.starts_with(&name(b"Zuid")), "{}", bytes.escape_ascii());
+    assert!(bytes.windows(12).any(|window| window == name(b"Noor")));
+
+    // Cut off: never a last fragment.
+    let (stream, accepting) = an_acceptor(0).await;
+    let mut association = associated(stream).await.unwrap();
+    let mut source = coerced(&name(b"Noor")[..11]);
+    let Err(StoreError::Source(error)) = association.store(&instance, &mut source).await else {
+        panic!("half a data set was sent")
+    };
+    assert_eq!(error.coercion(), Some(&CoercionError::CutOff));
+    assert!(matches!(accepting.await.unwrap(), Seen::Aborted { .. }));
 }
 
 #[tokio::test]

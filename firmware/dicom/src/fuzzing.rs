@@ -3,9 +3,11 @@
 //! Each function must return, without a panic and in bounded memory, whatever it is given. Compiled only with
 //! `--cfg fuzzing`.
 
+use beeldbox_protocol::clinical::Confidential;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::coerce::{Coercer, CoercionError, CoercionRecord, Coercions, Issuer, LocalOrder, LocalPatient};
 use crate::commitment::{CommitmentRequest, CommitmentResult};
 use crate::dimse::Command;
 use crate::fixtures::Nobody;
@@ -102,6 +104,53 @@ pub fn query_response(bytes: &[u8]) {
     let encoding = encoding(*how);
     let _ = Found::read(identifier, encoding);
     let _ = failed_instances(identifier, encoding);
+}
+
+/// A data set on its way to the archive, coerced. The first byte chooses the transfer syntax as above, the second a plan that
+/// fits most character sets or none but UTF-8, the third the size of the pieces. It must come out the same in pieces as at
+/// once, and a plan without anything must give the same bytes.
+///
+/// # Panics
+/// If it does not.
+pub fn coerce(bytes: &[u8]) {
+    let [syntax, plan, size, data_set @ ..] = bytes else { return };
+    let syntax = TRANSFER_SYNTAXES[usize::from(*syntax) % TRANSFER_SYNTAXES.len()];
+    let (Ok(uid), Some(coercions)) = (syntax.parse(), coercions(*plan)) else { return };
+    let coerced = |size: usize| -> Result<_, CoercionError> {
+        let mut coercer = Coercer::new(&coercions, &uid)?;
+        let mut out = Vec::new();
+        for piece in data_set.chunks(size.max(1)) {
+            coercer.push(piece, &mut out)?;
+        }
+        let outcome = coercer.finish(&mut out)?;
+        Ok((out, outcome))
+    };
+    let in_pieces = coerced(usize::from(*size));
+    if coercions.is_empty() {
+        assert!(in_pieces.is_ok_and(|(out, _)| out == data_set), "changed by an empty plan");
+    } else if sniff::form_of(syntax) != sniff::Form::Deflated {
+        // Deflating twice could take longer than the target may; its output depends on the pieces anyway.
+        assert!(in_pieces == coerced(usize::MAX), "another data set in pieces");
+    }
+}
+
+fn coercions(which: u8) -> Option<Coercions> {
+    let record = CoercionRecord { system: "BOX".into(), source: "N".into(), at: jiff::Timestamp::UNIX_EPOCH };
+    let name = match which % 3 {
+        0 => return Coercions::new(None, None, record).ok(),
+        1 => "Jans\u{eb}n",
+        _ => "\u{738b}",
+    };
+    let issuer = Some(Issuer { local_namespace: Some("Z".into()), universal: None });
+    let order = LocalOrder { accession_number: Confidential::new("A9"), issuer };
+    let patient = LocalPatient {
+        id: Confidential::new("Z1"),
+        issuer: None,
+        name: Some(Confidential::new(name)),
+        birth_date: None,
+        sex: None,
+    };
+    Coercions::new(Some(patient), Some(order), record).ok()
 }
 
 /// A request for commitment, and a report: the first byte chooses the encoding. What can be read must read back the same.

@@ -3,14 +3,15 @@
 //! ```text
 //!  peer ──▶ listen ──▶ connection ──▶ negotiate ──▶ receive ──▶ (Intake: whoever takes custody)
 //!                          │ TLS, places                │ sniff: who and what, from a bounded prefix
-//!  peer ◀── associate ◀── deliver ◀── (OutgoingSource: whoever has the bytes)
+//!  peer ◀── associate ◀── deliver ◀── coerce ◀── (OutgoingSource: whoever has the bytes)
 //!                     ◀── echo, diagnose
 //!                     ◀── find, retrieve ──▶ (answers, bounded)
 //!                     ◀── ask_commitment
 //! ```
 //!
 //! - The memory of an association does not depend on the size of an instance, a PDU, or a declared length.
-//! - Data sets pass through bit by bit, in the transfer syntax they came in. Pixel data is never parsed.
+//! - Data sets pass through bit by bit, in the transfer syntax they came in. Pixel data is never parsed. Only coercion
+//!   changes anything, on the way out, and records it.
 //! - Success is answered only with the proof that the taker gave (see [`IntakeAssociation::finish`]).
 //! - The last-fragment flag is sent only when the source said that it is complete; every error ends in A-ABORT.
 //! - No patient value and no UID is logged: association number, AE titles, counts.
@@ -25,6 +26,8 @@ mod ask_commitment;
 mod associate;
 // Text by its character set, ISO 2022 included.
 mod character_set;
+// Local identity in place of the sender's, while an instance streams out.
+mod coerce;
 // Storage commitment on associations of peers: asked, and told.
 mod commit;
 // Storage commitment as data.
@@ -98,6 +101,10 @@ mod wire;
 
 pub use ask_commitment::{CommitmentError, report_commitment, request_commitment};
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
+pub use coerce::{
+    CoercedSource, Coercer, CoercionError, CoercionOutcome, CoercionPlanError, CoercionRecord, Coercions,
+    Issuer, LocalOrder, LocalPatient, UniversalEntity, UniversalEntityKind,
+};
 pub use commitment::{CommitmentRequest, CommitmentResult, ReferencedInstance};
 pub use conversation::ConversationError;
 pub use deliver::{

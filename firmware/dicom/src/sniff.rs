@@ -48,23 +48,43 @@ pub fn attributes_of(beginning: &[u8], transfer_syntax: &TransferSyntaxUid) -> I
 
 /// Reads what can be read. The flag says that more bytes would bring nothing.
 pub(crate) fn sniff(prefix: &[u8], transfer_syntax: &str) -> (Sniffed, bool) {
-    match transfer_syntax.trim_end_matches(['\0', ' ']) {
-        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
-        | uids::JPIP_REFERENCED_DEFLATE
-        | uids::JPIPHTJ2K_REFERENCED_DEFLATE => {
+    match form_of(transfer_syntax) {
+        Form::Deflated => {
             let (inflated, more) = inflate(prefix);
             let (sniffed, satisfied) = read(&inflated, Encoding::ExplicitLittle);
             (sniffed, satisfied || !more)
         }
-        uids::IMPLICIT_VR_LITTLE_ENDIAN | GE_PRIVATE => read(prefix, Encoding::ImplicitLittle),
-        EXPLICIT_VR_BIG_ENDIAN => read(prefix, Encoding::ExplicitBig),
-        // All others of the standard, and all to come (PS3.5 §10).
-        standard if standard.starts_with(DICOM_ROOT) => read(prefix, Encoding::ExplicitLittle),
+        Form::Plain(encoding) => read(prefix, encoding),
         // Private ones may be anything, and implicit is the usual anything.
-        _ => {
+        Form::Private => {
             let explicit = read(prefix, Encoding::ExplicitLittle);
             if explicit.0 == Sniffed::default() { read(prefix, Encoding::ImplicitLittle) } else { explicit }
         }
+    }
+}
+
+/// How data sets of a transfer syntax are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As they are.
+    Plain(Encoding),
+    /// In Explicit VR Little Endian, deflated.
+    Deflated,
+    /// As somebody likes.
+    Private,
+}
+
+/// By the transfer syntax.
+pub(crate) fn form_of(transfer_syntax: &str) -> Form {
+    match transfer_syntax.trim_end_matches(['\0', ' ']) {
+        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+        | uids::JPIP_REFERENCED_DEFLATE
+        | uids::JPIPHTJ2K_REFERENCED_DEFLATE => Form::Deflated,
+        uids::IMPLICIT_VR_LITTLE_ENDIAN | GE_PRIVATE => Form::Plain(Encoding::ImplicitLittle),
+        EXPLICIT_VR_BIG_ENDIAN => Form::Plain(Encoding::ExplicitBig),
+        // All others of the standard, and all to come (PS3.5 §10).
+        standard if standard.starts_with(DICOM_ROOT) => Form::Plain(Encoding::ExplicitLittle),
+        _ => Form::Private,
     }
 }
 

@@ -207,7 +207,7 @@ impl<O: Onlooker> Walk<'_, O> {
 }
 
 /// VRs with two reserved bytes and a length of four (PS3.5 Table 7.1-1).
-fn is_long(vr: [u8; 2]) -> bool {
+pub(crate) fn is_long(vr: [u8; 2]) -> bool {
     matches!(
         &vr,
         b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV"

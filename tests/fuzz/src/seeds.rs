@@ -16,6 +16,7 @@ pub fn of(target: &str) -> Seeds {
         "admin" => targets::admin::seeds(),
         "association" => targets::dicom::association_seeds(),
         "certificate" => targets::certificate::seeds(),
+        "coerce" => targets::dicom::coerce_seeds(),
         "command_set" => targets::dicom::command_set_seeds(),
         "control_pdu" => targets::dicom::control_pdu_seeds(),
         "data_set_header" | "query_response" | "commitment_request" => {

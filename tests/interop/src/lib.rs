@@ -18,7 +18,7 @@ fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
 }
 
-/// Runs one of the Python programs.
+/// Runs one of the Python programs that read and write sealed formats.
 ///
 /// # Panics
 /// If Python, or the one package it needs, is missing; the panic says what to install.
@@ -30,8 +30,22 @@ pub fn python(program: &str, folder: &Path) -> Output {
         "cryptography with ML-KEM-768 is missing; pip install {NEEDED}\n{}",
         String::from_utf8_lossy(&has_package.stderr)
     );
+    run_program(program, folder)
+}
+
+/// Runs one of the Python programs that import this package.
+///
+/// # Panics
+/// If Python or the package is missing.
+pub fn python_with(package: &str, program: &str, folder: &Path) -> Output {
+    let has_package = run(&["-c", &format!("import {package}")]).status.success();
+    assert!(has_package, "{package} is missing; pip install {package}");
+    run_program(program, folder)
+}
+
+fn run_program(program: &str, folder: &Path) -> Output {
     let program = programs().join(program);
-    run(&["-B", &program.to_string_lossy(), &folder.to_string_lossy()])
+    run(&["-B", "-W", "ignore", &program.to_string_lossy(), &folder.to_string_lossy()])
 }
 
 fn run(words: &[&str]) -> Output {

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
+    ("dciodvfy", "dicom3tools"),
     ("Orthanc", "orthanc"),
     ("chromium", "chromium"),
     ("python3", "python3"),

@@ -43,6 +43,12 @@ pub fn commitment_request(input: &[u8]) {
     within(Allowance::Fixed, input.len(), || beeldbox_dicom::fuzzing::commitment_request(input));
 }
 
+/// A data set on its way to the archive. The first three bytes choose the transfer syntax, the plan and the pieces.
+#[cfg(fuzzing)]
+pub fn coerce(input: &[u8]) {
+    within(Allowance::Fixed, input.len(), || beeldbox_dicom::fuzzing::coerce(input));
+}
+
 const VERIFICATION: &str = "1.2.840.10008.1.1";
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -277,5 +283,37 @@ pub(crate) fn data_set_header_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("deflated", with(3, deflated())),
         ("encapsulated", with(4, explicit_data_set(false))),
         ("private", with(5, implicit_data_set())),
+    ]
+}
+
+/// Inputs to begin with, for `coerce`: those of `data_set_header`, and what was coerced before or is wrongly declared.
+pub(crate) fn coerce_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let element = |group, element, vr, value: &[u8]| explicit(false, group, element, vr, value);
+    let item = |content: &[u8]| {
+        let length = u32::try_from(content.len()).expect("short").to_le_bytes();
+        [&[0xfe, 0xff, 0, 0xe0], &length[..], content].concat()
+    };
+    let name = element(0x0010, 0x0010, "PN", b"Fran\xe7ois ");
+    let own = [element(0x0008, 0x0005, "CS", b"ISO_IR 144"), name.clone()].concat();
+    let past = element(0x0400, 0x0550, "SQ", &item(&own));
+    let before = [
+        element(0x0008, 0x0000, "UL", &[0; 4]),
+        element(0x0008, 0x0005, "CS", b"\\ISO 2022 IR 87 "),
+        name.clone(),
+        element(0x0040, 0x0275, "SQ", &[item(&own), item(&name)].concat()),
+        element(0x0400, 0x0561, "SQ", &item(&past)),
+    ];
+    let fragments = [0xfe, 0xff, 0, 0xe0, 2, 0, 0, 0, 0xff, 0xd9, 0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0];
+    let pixels = [&[0xe0, 0x7f, 0x10, 0][..], b"OB\0\0", &[0xff; 4], &fragments].concat();
+    let with = |how: [u8; 3], data_set: &[u8]| [&how, data_set].concat();
+    vec![
+        ("implicit", with([0, 1, 0], &implicit_data_set())),
+        ("explicit", with([1, 2, 7], &explicit_data_set(false))),
+        ("undefined-lengths", with([1, 2, 1], &undefined_lengths())),
+        ("big-endian", with([2, 1, 3], &explicit_data_set(true))),
+        ("deflated", with([3, 2, 5], &deflated())),
+        ("coerced-before", with([1, 2, 9], &before.concat())),
+        ("fragments", with([4, 2, 2], &[name, pixels].concat())),
+        ("nothing-to-do", with([6, 0, 4], &explicit_data_set(false))),
     ]
 }

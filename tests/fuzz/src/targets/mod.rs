@@ -38,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "query_response", run: dicom::query_response },
     #[cfg(fuzzing)]
     Target { name: "commitment_request", run: dicom::commitment_request },
+    #[cfg(fuzzing)]
+    Target { name: "coerce", run: dicom::coerce },
     Target { name: "pack", run: pack::run },
     Target { name: "letter", run: letter::run },
     Target { name: "receipt", run: receipt::run },
@@ -48,7 +50,7 @@ pub const TARGETS: &[Target] = &[
 
 /// Names of all readers, also of those that this build leaves out, in the order in which they are run, each with its
 /// longest input in bytes.
-pub const NAMES: [(&str, usize); 12] = [
+pub const NAMES: [(&str, usize); 13] = [
     ("pack", 16 * 1024),
     ("control_pdu", 16 * 1024),
     ("association", 32 * 1024),
@@ -56,6 +58,7 @@ pub const NAMES: [(&str, usize); 12] = [
     ("data_set_header", 16 * 1024),
     ("query_response", 16 * 1024),
     ("commitment_request", 16 * 1024),
+    ("coerce", 16 * 1024),
     ("letter", 16 * 1024),
     ("receipt", 8 * 1024),
     ("certificate", 4 * 1024),
