@@ -17,6 +17,15 @@ use crate::inbound::InboundEvent;
 use crate::road::{Road, StepError};
 use crate::worker::{Worked, Worker, until_due};
 
+// Two birth dates compared.
+pub mod birth_date;
+// The citizen service number, and where it was found.
+pub mod bsn;
+// Names of persons, taken apart.
+pub mod name;
+// Two names compared.
+pub mod name_comparison;
+
 /// Why a transfer is not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
