@@ -105,11 +105,10 @@ fn is_same_spelled(a: &Surname, b: &Surname) -> bool {
     a.joined() == b.joined() || (a.root == b.root && is_same_prefix(&a.prefix, &b.prefix))
 }
 
-/// `v.d.` is written for `van de`, `van der` and `van den`.
+/// `v.d.` is written for `van de`, `van der` and `van den`. Other letters are not short for anything: `'t` is not `ter`.
 fn is_same_prefix(a: &[String], b: &[String]) -> bool {
-    let fits = |(a, b): (&String, &String)| {
-        a == b || (a.chars().count().min(b.chars().count()) == 1 && a.chars().next() == b.chars().next())
-    };
+    let is_short_for = |short: &str, long: &str| matches!(short, "v" | "d") && long.starts_with(short);
+    let fits = |(a, b): (&String, &String)| a == b || is_short_for(a, b) || is_short_for(b, a);
     a.len() == b.len() && a.iter().zip(b).all(fits)
 }
 
@@ -271,6 +270,7 @@ mod tests {
             ("Jansen e/v de Vries", "de Vries-Jansen", F::OtherOrder),
             ("Jansen", "de Vries-Jansen", F::OneOfTwo),
             ("de Vries", "de Vries-Jansen", F::OneOfTwo),
+            ("'t Hart", "ter Hart", F::PrefixDiffers),
             ("Berg", "van den Berg", F::PrefixMissing),
             ("van der Berg", "van den Berg", F::PrefixDiffers),
             ("Janssen", "Jansen", F::OneLetter),
