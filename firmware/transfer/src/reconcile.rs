@@ -77,12 +77,12 @@ impl PatientConfirmed {
         Ok(PatientConfirmed { transfer: row.id, by: person.to_owned(), detail })
     }
 
-    /// A rule of the hospital accepted one of its patients for whatever this sender sends; its user answers for it.
+    /// A rule of the hospital accepted one of its patients for this transfer; the rule's user answers for it.
     ///
     /// # Errors
-    /// If the transfer is not of the sender for whom the rule accepted, or the images would need another Patient ID.
+    /// If the rule accepted for another transfer, or the images would need another Patient ID.
     pub fn by_rule(row: &TransferRow, accepted: &Accepted) -> Result<Self, ReconcileError> {
-        if row.sender.as_ref().is_none_or(|sender| sender.ura != *accepted.sender()) {
+        if accepted.transfer() != row.id {
             return Err(StepError::from(NotNow).into());
         }
         let confirmed = Self::by_person(row, Some(accepted.patient_id()), &accepted.actor())?;

@@ -10,7 +10,7 @@
 //! the two is whose is rarely said and never relied on.
 
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::folding::folded;
+use beeldbox_protocol::folding::{LONGEST_TEXT, folded};
 
 /// Words that stand before a family name.
 const PARTICLES: [&str; 34] = [
@@ -104,7 +104,7 @@ impl std::fmt::Debug for PersonName {
 }
 
 impl PersonName {
-    /// Reads DICOM's PN. Of its groups (`=`) the first that is not empty counts.
+    /// Reads DICOM's PN; a text of more than [`LONGEST_TEXT`] characters names nobody. Of its groups (`=`) the first that is not empty counts.
     pub fn from_dicom(text: &Confidential) -> Self {
         let group =
             text.reveal().split('=').map(str::trim).find(|group| !group.is_empty()).unwrap_or_default();
@@ -119,6 +119,9 @@ impl PersonName {
 
     /// Reads one repetition of HL7's PID-5 (XPN), without escapes.
     pub fn from_hl7(text: &Confidential) -> Self {
+        if let Some(unread) = PersonName::too_long(text.reveal()) {
+            return unread;
+        }
         let mut components = text.reveal().split('^').map(str::trim);
         let mut next = || components.next().unwrap_or_default();
         let (family, given, middle) = (next(), next(), next());
@@ -137,6 +140,12 @@ impl PersonName {
             surname.to_owned()
         };
         PersonName::new(&shown, families, &joined_words(given, middle))
+    }
+
+    /// A text that no name is as long as names nobody: it is not compared, and what is missing is never ready.
+    fn too_long(text: &str) -> Option<Self> {
+        let cut = text.char_indices().nth(LONGEST_TEXT).and_then(|(at, _)| text.get(..at))?;
+        Some(PersonName::new(cut, Vec::new(), ""))
     }
 
     fn new(family_shown: &str, families: Vec<Surname>, given_shown: &str) -> Self {
@@ -172,8 +181,9 @@ fn is_title(word: &str) -> bool {
     TITLES.contains(&squashed(word).as_str())
 }
 
+/// Of a word that is folded already.
 fn is_particle(word: &str) -> bool {
-    PARTICLES.contains(&squashed(word).as_str())
+    PARTICLES.contains(&word)
 }
 
 fn is_placeholder(word: &str) -> bool {
@@ -194,12 +204,14 @@ fn families_of(text: &str) -> Vec<Surname> {
             continue;
         }
         for (at, piece) in word.split(['-', '–', '/']).enumerate() {
-            let begins_another = at > 0 || (is_particle(piece) && holds_a_root(families.last()));
+            let words = folded_words(piece);
+            let begins_with_particle = words.first().is_some_and(|word| is_particle(word));
+            let begins_another = at > 0 || (begins_with_particle && holds_a_root(families.last()));
             if begins_another {
                 families.push(Vec::new());
             }
             if let Some(family) = families.last_mut() {
-                family.extend(pieces(piece));
+                family.extend(words);
             }
         }
     }
@@ -219,7 +231,7 @@ fn holds_a_root(family: Option<&Vec<String>>) -> bool {
 }
 
 /// `v.d.` is two words, `'t` and `O'Brien` are one.
-fn pieces(word: &str) -> Vec<String> {
+fn folded_words(word: &str) -> Vec<String> {
     word.split('.').map(squashed).filter(|piece| !piece.is_empty()).collect()
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use beeldbox_protocol::clinical::{Confidential, PatientIdentifier};
-use beeldbox_protocol::ident::Ura;
+use beeldbox_protocol::ident::{TransferId, Ura};
 use jiff::{SignedDuration, Timestamp};
 
 use super::bsn::{BsnAnswer, BsnReading, BsnWeight};
@@ -104,10 +104,21 @@ pub enum NotAccepted {
     NoLocalNumber,
 }
 
-/// A rule has accepted one of our patients. Only [`AcceptanceRule::accept`] makes it.
+/// A transfer whose sender was verified, and whom its images are of.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived<'a> {
+    /// Which transfer.
+    pub transfer: TransferId,
+    /// Whose signature was verified.
+    pub sender: &'a Ura,
+    /// The patient that came along.
+    pub patient: &'a PatientIdentity,
+}
+
+/// A rule has accepted one of our patients for one transfer. Only [`AcceptanceRule::accept`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    sender: Ura,
+    transfer: TransferId,
     rule: String,
     accountable: String,
     patient: PatientIdentifier,
@@ -142,19 +153,17 @@ impl AcceptanceRule {
         &self.0.sender
     }
 
-    /// Judges the candidates and accepts one of them, or says why a person must confirm. The sender is the one whose
-    /// signature was verified.
+    /// Judges the candidates and accepts one of them, or says why a person must confirm.
     ///
     /// # Errors
     /// The first thing that is in the way.
     pub fn accept(
         &self,
-        sender: &Ura,
-        incoming: &PatientIdentity,
+        arrived: Arrived<'_>,
         gathered: &Gathered,
         now: Timestamp,
     ) -> Result<Accepted, NotAccepted> {
-        if *sender != self.0.sender {
+        if *arrived.sender != self.0.sender {
             return Err(NotAccepted::OtherSender);
         }
         if now < self.0.valid_from {
@@ -167,7 +176,7 @@ impl AcceptanceRule {
             return Err(NotAccepted::NotAllAnswered);
         }
         let candidates = gathered.candidates();
-        let judgements = judge_all(incoming, candidates);
+        let judgements = judge_all(arrived.patient, candidates);
         let at = alone(&judgements)?;
         let (Some(judgement), Some(candidate)) = (judgements.get(at), candidates.get(at)) else {
             return Err(NotAccepted::NoCandidate);
@@ -176,12 +185,12 @@ impl AcceptanceRule {
         if let Some(line) = lines.into_iter().find(|line| line.agreement.mark() != Mark::Equal) {
             return Err(NotAccepted::FieldDoesNotAgree(line.field));
         }
-        if !(is_said(&incoming.bsn) && is_said(&candidate.identity.bsn)) {
+        if !(is_said(&arrived.patient.bsn) && is_said(&candidate.identity.bsn)) {
             return Err(NotAccepted::BsnNotSaid);
         }
         let patient = candidate.identity.number.clone().ok_or(NotAccepted::NoLocalNumber)?;
         Ok(Accepted {
-            sender: self.0.sender.clone(),
+            transfer: arrived.transfer,
             rule: self.0.name.clone(),
             accountable: self.0.accountable.clone(),
             patient,
@@ -224,9 +233,9 @@ fn is_said(reading: &BsnReading) -> bool {
 }
 
 impl Accepted {
-    /// The sender for which it was accepted.
-    pub fn sender(&self) -> &Ura {
-        &self.sender
+    /// The transfer for which it was accepted.
+    pub fn transfer(&self) -> TransferId {
+        self.transfer
     }
 
     /// The number of our patient.
