@@ -8,7 +8,7 @@ use beeldbox_transfer::reconcile::comparison::{Agreement, Field, Mark};
 use beeldbox_transfer::reconcile::identity::{Candidate, CandidateSource, PatientIdentity};
 use beeldbox_transfer::reconcile::verdict::{Verdict, judge, judge_all};
 
-const PAIRS: usize = 4_000;
+const PAIRS: usize = 6_000;
 const BSNS: [&str; 5] = ["999990019", "999990020", "999990032", "999990044", "010000008"];
 const FAMILIES: [&str; 14] = [
     "de Vries",
@@ -72,7 +72,7 @@ impl Sketch {
             family: (*dice.of(&FAMILIES)).to_owned(),
             given: (*dice.of(&GIVEN)).to_owned(),
             born: (*dice.of(&BORN)).to_owned(),
-            sex: *dice.of::<&str>(&SEXES),
+            sex: dice.of::<&str>(&SEXES),
             number: *dice.of(&NUMBERS),
             bsns,
         }

@@ -106,6 +106,9 @@ impl std::fmt::Debug for PersonName {
 impl PersonName {
     /// Reads DICOM's PN; a text of more than [`LONGEST_TEXT`] characters names nobody. Of its groups (`=`) the first that is not empty counts.
     pub fn from_dicom(text: &Confidential) -> Self {
+        if let Some(unread) = PersonName::too_long(text.reveal()) {
+            return unread;
+        }
         let group =
             text.reveal().split('=').map(str::trim).find(|group| !group.is_empty()).unwrap_or_default();
         let mut parts = group.split('^').map(str::trim);
@@ -366,6 +369,15 @@ mod tests {
         }
         assert_eq!(spelled("Th.J."), ["t.", "j."]);
         assert_eq!(spelled("dr. Jan"), ["jan"]);
+    }
+
+    #[test]
+    fn a_text_longer_than_any_name_names_nobody() {
+        let long = Confidential::new("van de ".repeat(20_000));
+        for name in [PersonName::from_dicom(&long), PersonName::from_hl7(&long)] {
+            assert!(name.families.is_empty() && name.given.is_empty());
+            assert_eq!(name.family_shown().reveal().chars().count(), LONGEST_TEXT);
+        }
     }
 
     #[test]
