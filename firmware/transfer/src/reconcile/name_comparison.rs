@@ -116,16 +116,16 @@ fn compare_given(a: &[Given], b: &[Given]) -> GivenAgreement {
     if a.is_empty() || b.is_empty() {
         return GivenAgreement::Missing;
     }
-    if a == b || (joined_full(a).is_some() && joined_full(a) == joined_full(b)) {
+    if joined_full(a).is_some() && joined_full(a) == joined_full(b) {
         return GivenAgreement::Equal;
     }
     let pairs = || a.iter().zip(b);
-    let is_full = |(a, b): &(&Given, &Given)| matches!((a, b), (Given::Full(_), Given::Full(_)));
-    if pairs().all(|(a, b)| a == b) {
+    let is_full = |(a, b): (&Given, &Given)| matches!((a, b), (Given::Full(_), Given::Full(_)));
+    if pairs().all(|(a, b)| a == b && is_full((a, b))) {
         return GivenAgreement::MoreOnOneSide;
     }
     let fits = |pair: (&Given, &Given)| {
-        if is_full(&pair) { pair.0 == pair.1 } else { pair.0.initial() == pair.1.initial() }
+        if is_full(pair) { pair.0 == pair.1 } else { pair.0.initial() == pair.1.initial() }
     };
     if pairs().all(fits) {
         return GivenAgreement::InitialsOnly;
@@ -294,9 +294,9 @@ mod tests {
             ("Anna Maria", "Anna^Maria", G::Equal),
             ("Anna Maria", "ANNA-MARIA", G::Equal),
             ("Annamaria", "Anna Maria", G::Equal),
-            ("J.P.", "JP", G::Equal),
+            ("J.P.", "JP", G::InitialsOnly),
             ("Anna Maria", "Anna", G::MoreOnOneSide),
-            ("J.", "J.P.", G::MoreOnOneSide),
+            ("J.", "J.P.", G::InitialsOnly),
             ("J.P.", "Johannes Petrus", G::InitialsOnly),
             ("J", "Johannes Petrus", G::InitialsOnly),
             ("J. Petrus", "Johannes Petrus", G::InitialsOnly),
