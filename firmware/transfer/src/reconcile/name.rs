@@ -337,6 +337,7 @@ mod tests {
         {
             assert_eq!(families(&dicom(text)), ["|jansen", "de|vries"], "{text}");
         }
+        assert_eq!(families(&dicom("Berg-Jansen, van den^A")), ["van den|berg", "|jansen"]);
         assert_eq!(families(&dicom("Vries-Jansen^A^^de")), ["de|vries", "|jansen"]);
         let hl7 = |text| PersonName::from_hl7(&Confidential::new(text));
         assert_eq!(families(&hl7("de Vries-Jansen&&Jansen&de&Vries^A^M")), ["|jansen", "de|vries"]);
