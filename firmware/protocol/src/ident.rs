@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use zeroize::ZeroizeOnDrop;
 
 /// Which rule an identifier broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,8 +207,8 @@ fn checked_fhir_id(text: &str) -> Result<String, IdentError> {
 /// Burgerservicenummer: the national number of a person. Nine digits that pass the 11-test.
 ///
 /// Passing the test shows only that the number is well formed. There is no `Display`; whoever must show it to a
-/// person calls [`Bsn::reveal`].
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// person calls [`Bsn::reveal`]. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(try_from = "String", into = "String")]
 pub struct Bsn(String);
 
@@ -249,8 +250,8 @@ impl TryFrom<String> for Bsn {
 }
 
 impl From<Bsn> for String {
-    fn from(value: Bsn) -> String {
-        value.0
+    fn from(mut value: Bsn) -> String {
+        std::mem::take(&mut value.0)
     }
 }
 

@@ -10,6 +10,8 @@ pub mod admin;
 pub mod clinical;
 // The sealed formats: packs, letters, receipts, and who may be believed.
 pub mod envelope;
+// Two spellings of one name, made equal.
+pub mod folding;
 // Which images a hospital asks another one for.
 pub mod imaging_request;
 // Names: AE title, UIDs, URA, BSN, transfer id, digest.

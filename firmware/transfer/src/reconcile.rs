@@ -14,9 +14,31 @@ use tracing::{debug, error};
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
+use crate::reconcile::rule::Accepted;
 use crate::redirect::Declining;
 use crate::road::{Road, StepError};
 use crate::worker::{Worked, Worker, until_due};
+
+// Two birth dates compared.
+pub mod birth_date;
+// The citizen service number, and where it was found.
+pub mod bsn;
+// Two patients side by side.
+pub mod comparison;
+// The candidates, from what the hospital's systems answered.
+pub mod gather;
+// Who somebody is, as one system wrote it.
+pub mod identity;
+// Names of persons, taken apart.
+pub mod name;
+// Two names compared.
+pub mod name_comparison;
+// Why a candidate must be looked at, or must not be taken.
+pub mod reasons;
+// Acceptance without a person looking.
+pub mod rule;
+// Ready, check or stop.
+pub mod verdict;
 
 /// Why a transfer is not imported.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +56,8 @@ pub enum ReconcileError {
 pub struct PatientConfirmed {
     transfer: TransferId,
     by: String,
+    /// For the audit trail: on what ground.
+    detail: Confidential,
 }
 
 impl PatientConfirmed {
@@ -50,12 +74,26 @@ impl PatientConfirmed {
         if patient_id.is_some_and(|wanted| !wanted.is_empty() && carried != Some(wanted)) {
             return Err(ReconcileError::CoercionNotSupported);
         }
-        Ok(PatientConfirmed { transfer: row.id, by: person.to_owned() })
+        let detail = Confidential::new("patient confirmed");
+        Ok(PatientConfirmed { transfer: row.id, by: person.to_owned(), detail })
+    }
+
+    /// A rule of the hospital accepted one of its patients for this transfer; the rule's user answers for it.
+    ///
+    /// # Errors
+    /// If the rule accepted for another transfer, or the images would need another Patient ID.
+    pub fn by_rule(row: &TransferRow, accepted: &Accepted) -> Result<Self, ReconcileError> {
+        if accepted.transfer() != row.id {
+            return Err(StepError::from(NotNow).into());
+        }
+        let confirmed = Self::by_person(row, Some(accepted.patient_id()), &accepted.actor())?;
+        Ok(PatientConfirmed { detail: accepted.detail(), ..confirmed })
     }
 
     /// The hospital's setting says that transfers are imported as they are.
     fn by_setting(row: &TransferRow) -> Self {
-        PatientConfirmed { transfer: row.id, by: "setting import.unattended".to_owned() }
+        let detail = Confidential::new("patient confirmed");
+        PatientConfirmed { transfer: row.id, by: "setting import.unattended".to_owned(), detail }
     }
 }
 
@@ -75,7 +113,7 @@ pub async fn import(road: &Road, row: &TransferRow, confirmed: PatientConfirmed)
         actor: confirmed.by,
         action: "import".to_owned(),
         transfer: Some(row.id),
-        detail: Confidential::new("patient confirmed"),
+        detail: confirmed.detail,
     };
     let changes = Changes { audit: vec![audit], ..Changes::default() };
     road.step_inbound(row, InboundEvent::PatientConfirmed, changes, Vec::new()).await.map(drop)

@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 
 use super::index::{Run, WordIndex};
 use super::texts::{Collecting, Text};
-use super::words::{folded, indexed_words};
+use super::words::indexed_words;
 use super::{BOX_CONNECTION, Directory, Kind, NO_ROUTE, Organisation, PORTAL_CONNECTION, Route, Row};
 use crate::admin::Reception;
+use crate::folding::folded;
 use crate::ident::{AddresseeId, Ura};
 use crate::portal::fhir::{
     self, Endpoint, HealthcareService, Identifier, Location, OrganizationAffiliation, Practitioner,
