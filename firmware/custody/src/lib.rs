@@ -38,8 +38,9 @@ pub use crate::reading::FrameReader;
 pub use crate::reason::{DeclineReason, FailReason, HoldReason, WaitReason, Who};
 pub use crate::records::{CollectionId, Cursor, InstanceRow, PackRow, PartRow, QuietStudy, StudyRow};
 pub use crate::recovery::{DamagedStudy, RecoveryReport};
+pub use crate::request_state::RequestState;
 pub use crate::requests::{
-    NewRequest, RequestChange, RequestPartner, RequestRow, RequestState, RequestWords, UnbelievedRequest,
+    NewRequest, RequestChange, RequestPartner, RequestRow, RequestWords, UnbelievedRequest,
 };
 pub use crate::state::{Direction, InboundState, OutboundState, State};
 pub use crate::transfer_records::{
@@ -86,6 +87,7 @@ mod outbox;
 mod parts;
 mod promise;
 mod request_reading;
+mod request_state;
 mod requests;
 // What is known of others, and what was done.
 mod audit;

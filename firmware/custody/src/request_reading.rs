@@ -8,7 +8,8 @@ use crate::Custody;
 use crate::columns::{json_maybe, text_at, time_at};
 use crate::error::CustodyError;
 use crate::records::Cursor;
-use crate::requests::{NewRequest, RequestRow, RequestState, UnbelievedRequest};
+use crate::request_state::RequestState;
+use crate::requests::{NewRequest, RequestRow, UnbelievedRequest};
 use crate::state::Direction;
 use crate::vault::{Place, Vault};
 

@@ -1,15 +1,7 @@
 //! Images that hospitals ask each other for.
 //!
-//! ```text
-//!   outbound   asking ──portal has it──► asked ──seen there──► seen ──► promised ──► answered
-//!                                          └───────────────────┴──────► refused | expired
-//!              asking, asked, seen ──► withdrawing ──portal has it──► withdrawn
-//!   inbound    open (a person must look) ──► answered | refused | withdrawn | expired
-//! ```
-//!
 //! A request changes in one commit with what must be told about it and, where a transfer makes it true, with the move of
-//! that transfer. Ours is *answered* only by a letter that names it: what the portal says of that is a promise. So images
-//! that come after a refusal or an end still count.
+//! that transfer. Where it may go is in `request_state.rs`.
 
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::{AddresseeId, TransferId, Ura};
@@ -22,6 +14,7 @@ use crate::audit::AuditRecord;
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
 use crate::records::Cursor;
+use crate::request_state::RequestState;
 use crate::state::Direction;
 use crate::transfer_records::OutboxMessage;
 use crate::vault::{Place, Vault};
@@ -29,102 +22,6 @@ use crate::{Custody, audit, outbox};
 
 /// Most unbelieved requests that are kept; more would be somebody's way to fill the disk.
 const MAX_UNBELIEVED: u32 = 1000;
-
-/// Where a request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RequestState {
-    /// Ours: on its way to the portal.
-    Asking,
-    /// Ours: the portal has it.
-    Asked,
-    /// Ours: people at the other hospital can see it.
-    Seen,
-    /// Ours: the portal says that images are on their way.
-    Promised,
-    /// Ours: taken back here; the portal does not know yet.
-    Withdrawing,
-    /// Theirs: a person here has to answer.
-    Open,
-    /// Images in answer came here, or are at the portal.
-    Answered,
-    /// No images will come.
-    Refused,
-    /// Taken back by whoever asked.
-    Withdrawn,
-    /// Nobody answered in time.
-    Expired,
-}
-
-impl RequestState {
-    /// All of them.
-    pub const ALL: [RequestState; 10] = [
-        RequestState::Asking,
-        RequestState::Asked,
-        RequestState::Seen,
-        RequestState::Promised,
-        RequestState::Withdrawing,
-        RequestState::Open,
-        RequestState::Answered,
-        RequestState::Refused,
-        RequestState::Withdrawn,
-        RequestState::Expired,
-    ];
-
-    /// Its word in the ledger.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RequestState::Asking => "asking",
-            RequestState::Asked => "asked",
-            RequestState::Seen => "seen",
-            RequestState::Promised => "promised",
-            RequestState::Withdrawing => "withdrawing",
-            RequestState::Open => "open",
-            RequestState::Answered => "answered",
-            RequestState::Refused => "refused",
-            RequestState::Withdrawn => "withdrawn",
-            RequestState::Expired => "expired",
-        }
-    }
-
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        RequestState::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-
-    /// Whether a request may go from here to there.
-    pub fn may_become(self, to: RequestState) -> bool {
-        use RequestState::{
-            Answered, Asked, Asking, Expired, Open, Promised, Refused, Seen, Withdrawing, Withdrawn,
-        };
-        match self {
-            Asking => {
-                matches!(to, Asked | Seen | Promised | Withdrawing | Answered | Refused | Withdrawn | Expired)
-            }
-            Asked => matches!(to, Seen | Promised | Withdrawing | Answered | Refused | Withdrawn | Expired),
-            Seen => matches!(to, Promised | Withdrawing | Answered | Refused | Withdrawn | Expired),
-            Withdrawing => matches!(to, Promised | Answered | Refused | Withdrawn | Expired),
-            Open => matches!(to, Answered | Refused | Withdrawn | Expired),
-            // Images that come all the same.
-            Promised | Refused | Withdrawn | Expired => to == Answered,
-            Answered => false,
-        }
-    }
-
-    /// Whether somebody may still act on it.
-    pub fn is_under_way(self) -> bool {
-        match self {
-            RequestState::Asking
-            | RequestState::Asked
-            | RequestState::Seen
-            | RequestState::Promised
-            | RequestState::Withdrawing
-            | RequestState::Open => true,
-            RequestState::Answered
-            | RequestState::Refused
-            | RequestState::Withdrawn
-            | RequestState::Expired => false,
-        }
-    }
-}
 
 /// The other hospital, as its certificate says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -159,7 +159,7 @@ CREATE TABLE request (
     id            TEXT NOT NULL UNIQUE, -- its Task at the portal
     direction     TEXT NOT NULL CHECK (direction IN ('outbound', 'inbound')), -- outbound: we ask
     state         TEXT NOT NULL CHECK (state IN ('asking', 'asked', 'seen', 'promised', 'withdrawing', 'open',
-                                                 'answered', 'refused', 'withdrawn', 'expired')), -- see requests.rs
+                                                 'answered', 'refused', 'withdrawn', 'expired')), -- see request_state.rs
     partner       TEXT NOT NULL, -- the other hospital, as verified, JSON
     urgent        INTEGER NOT NULL CHECK (urgent IN (0, 1)), -- whether to hurry
     sealed_words  BLOB, -- patient, images, reason, and who asks; NULL once forgotten
@@ -184,7 +184,7 @@ CREATE TABLE request_answer (
 CREATE TABLE unbelieved_request (
     id             TEXT PRIMARY KEY, -- its Task at the portal
     claimed_sender TEXT NOT NULL, -- who the portal says has sent it
-    why            TEXT NOT NULL, -- why not, a fixed sentence of the program
+    why            TEXT NOT NULL, -- why not, in the program's words; nothing of a patient
     at             INTEGER NOT NULL -- when it came
 ) STRICT, WITHOUT ROWID;
 

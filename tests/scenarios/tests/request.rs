@@ -4,8 +4,8 @@
 //! between. What is forged, replayed or turned to another address makes no request, and a person is told.
 
 use beeldbox_protocol::admin::{
-    CheckFlag, Question, RefusalCode, Reply, RequestCode, RequestLine, RequestPage, StateCode, StudyNumber,
-    StudyRef,
+    CheckFlag, NewRequest, Question, RefusalCode, Reply, RequestCode, RequestLine, RequestPage, StateCode,
+    StudyNumber, StudyRef,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::envelope::jws::OrganisationSigner;
@@ -381,4 +381,52 @@ async fn a_portal_that_says_answered_without_images_is_not_believed() {
     let line = until(&story, At::Zuid, request, RequestCode::Answered).await;
     story.check("answers", line.answers, vec![sent]);
     story.ends("noord: delivered 1 | zuid: reported 1", &[&study], Repeats::Never).await;
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_hospital_whose_key_is_not_believed_or_is_another_than_before() {
+    let story = TwoHospitals::start_with_own_portal().await;
+    ask(&story, REASON).await;
+    // Down, so that it does not publish its own key again.
+    story.demo.noord.daemon.take_down().await.expect("it can be ended");
+    let (noord, stranger) =
+        (story.signer_of(At::Noord), self_signed(story.demo.noord.ura, "Ziekenhuis Noord"));
+    let words = |line: &RequestLine| line.asked.clone().expect("what is asked");
+    let asked = words(&page(&story, At::Zuid).await.requests[0]);
+    let question = |reason: &str| Question::RequestImages {
+        request: Box::new(NewRequest {
+            addressee: NOORD.parse().expect("an addressee"),
+            patient: asked.patient.clone(),
+            wanted: asked.wanted.clone(),
+            reason: Confidential::new(reason),
+            reply_contact: None,
+            urgent: false,
+        }),
+        acknowledged: vec![],
+    };
+    for (signer, said) in [(&stranger, "is not believed"), (&noord, "has another key than before")] {
+        let statement = statement(signer, &a_recipient_key());
+        story.portal().swap_recipient_key(noord.ura(), &statement).await.expect("it can swap");
+        let mut last = None;
+        story
+            .until(&format!("the refusal says that the key {said}"), async || {
+                last = story.try_ask(At::Zuid, question("Nog een verzoek.")).await.err();
+                last.as_ref().is_some_and(|refusal| refusal.message.contains(said))
+            })
+            .await;
+        story.check("why", last.map(|refusal| refusal.code), Some(RefusalCode::AddresseeNotVerified));
+    }
+    let nothing = Question::RequestImages {
+        request: Box::new(NewRequest {
+            addressee: NOORD.parse().expect("an addressee"),
+            patient: Patient::default(),
+            wanted: asked.wanted.clone(),
+            reason: Confidential::new(REASON),
+            reply_contact: None,
+            urgent: false,
+        }),
+        acknowledged: vec![],
+    };
+    let refused = story.try_ask(At::Zuid, nothing).await.expect_err("it names nobody");
+    story.check("why", refused.code, RefusalCode::BadValue);
 }
