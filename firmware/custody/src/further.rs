@@ -4,13 +4,14 @@ use beeldbox_protocol::ident::TransferId;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::Custody;
+use crate::audit::AuditRecord;
 use crate::columns::time;
 use crate::error::CustodyError;
 use crate::moving::{advance, insert_outbound};
 use crate::records::CollectionId;
 use crate::state::{OutboundState, State};
 use crate::transfer_records::{AddresseeSnapshot, Changes};
+use crate::{Custody, audit};
 
 /// A further transfer.
 #[derive(Debug, Clone)]
@@ -30,10 +31,45 @@ pub struct Further {
 }
 
 impl Custody {
+    /// Makes a further transfer of a closed study, which waits for an addressee: *queued*. If one of the same images waits
+    /// already, nothing is changed. The record is committed with it.
+    ///
+    /// # Errors
+    /// [`CustodyError::StillCollecting`] before the study is closed, [`CustodyError::Erased`] after its keys are gone,
+    /// [`CustodyError::Unknown`] if there is no such outbound collection.
+    ///
+    /// # Durability
+    /// When this returns, both survive a power cut; on error, nothing happened.
+    pub async fn offer_again(
+        &self,
+        collection: CollectionId,
+        transfer: TransferId,
+        record: AuditRecord,
+        now: Timestamp,
+    ) -> Result<(), CustodyError> {
+        let vault = self.vault();
+        self.ledger()
+            .ask(move |connection| {
+                let closed_at = closed_at(connection, collection)?;
+                let one_waits: bool = connection
+                    .prepare_cached(
+                        "SELECT EXISTS (SELECT 1 FROM transfer WHERE collection = ?1 AND state = 'queued')",
+                    )?
+                    .query_row([collection.0], |row| row.get(0))?;
+                if one_waits {
+                    return Ok(());
+                }
+                let queued = OutboundState::Queued { closed_at };
+                insert_outbound(connection, transfer, collection, &queued, now)?;
+                audit::append(connection, &vault, &record)
+            })
+            .await
+    }
+
     /// When a study of ours was closed.
     ///
     /// # Errors
-    /// As [`Custody::new_transfer_on`].
+    /// As [`Custody::offer_again`].
     pub async fn closed_at(&self, collection: CollectionId) -> Result<Timestamp, CustodyError> {
         self.ledger().ask(move |connection| closed_at(connection, collection)).await
     }
@@ -42,7 +78,7 @@ impl Custody {
     /// already and has not come to nothing, it is that one, and nothing is changed. Tells its name.
     ///
     /// # Errors
-    /// As [`Custody::new_transfer_on`], and [`CustodyError::Stale`] if the transfer that waited has moved.
+    /// As [`Custody::offer_again`], and [`CustodyError::Stale`] if the transfer that waited has moved.
     ///
     /// # Durability
     /// When this returns, all of it survives a power cut; on error, nothing happened.

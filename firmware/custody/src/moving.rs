@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::audit::AuditRecord;
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
-use crate::further::closed_at;
 use crate::kind::{Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::reason::WaitReason;
@@ -149,26 +148,6 @@ impl Custody {
                         state.as_str()
                     ])?;
                 if changed == 1 { Ok(()) } else { Err(CustodyError::Stale) }
-            })
-            .await
-    }
-
-    /// Makes a further transfer of a closed study, for another addressee. It begins as *queued*. Making it twice is
-    /// making it once.
-    ///
-    /// # Errors
-    /// [`CustodyError::StillCollecting`] before the study is closed, [`CustodyError::Erased`] after its keys are gone,
-    /// [`CustodyError::Unknown`] if there is no such outbound collection.
-    pub async fn new_transfer_on(
-        &self,
-        collection: CollectionId,
-        transfer: TransferId,
-        now: Timestamp,
-    ) -> Result<(), CustodyError> {
-        self.ledger()
-            .ask(move |connection| {
-                let closed_at = closed_at(connection, collection)?;
-                insert_outbound(connection, transfer, collection, &OutboundState::Queued { closed_at }, now)
             })
             .await
     }

@@ -35,7 +35,7 @@ async fn what_is_not_over_is_not_erased() {
     assert!(matches!(custody.erase(study.collection, at(20)).await, Err(CustodyError::StillNeeded)));
     deliver(&custody, &study).await;
     let second = TransferId::from_random([9; 16]);
-    custody.new_transfer_on(study.collection, second, at(10)).await.unwrap();
+    offer_again(&custody, &study, second, 10).await.unwrap();
     assert!(matches!(custody.erase(study.collection, at(20)).await, Err(CustodyError::StillNeeded)));
     let queued = OutboundState::Queued { closed_at: at(5) };
     let erased = OutboundState::Erased { at: at(21) };

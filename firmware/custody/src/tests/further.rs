@@ -98,7 +98,7 @@ async fn one_that_waits_for_an_addressee_is_taken_unless_it_has_moved() {
     let (_dir, custody) = empty_ward();
     let study = a_declined_study(&custody).await;
     let waiting = TransferId::from_random([1; 16]);
-    custody.new_transfer_on(study.collection, waiting, at(8)).await.unwrap();
+    offer_again(&custody, &study, waiting, 8).await.unwrap();
     assert_eq!(custody.make_further(further(&study, "west", 1), at(10)).await.unwrap(), waiting);
     assert_eq!(custody.transfers_of(study.collection).await.unwrap().len(), 2);
     let late = custody.make_further(further(&study, "oost", 1), at(11)).await;

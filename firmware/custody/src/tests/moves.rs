@@ -265,12 +265,19 @@ async fn a_second_addressee_is_a_further_transfer_on_the_same_collection() {
     receive(&custody, 1, 1);
     let study = only_study(&custody).await;
     let second = TransferId::from_random([9; 16]);
-    let early = custody.new_transfer_on(study.collection, second, at(1)).await;
+    let offer = |seconds| offer_again(&custody, &study, second, seconds);
+    let early = offer(1).await;
     assert!(matches!(early, Err(CustodyError::StillCollecting)));
     close_study(&custody, &study).await;
-    custody.new_transfer_on(study.collection, second, at(7)).await.unwrap();
-    custody.new_transfer_on(study.collection, second, at(7)).await.unwrap();
-    assert_eq!(custody.studies(None, 10).await.unwrap().len(), 2);
+    offer(7).await.unwrap();
+    assert_eq!(custody.transfers_of(study.collection).await.unwrap().len(), 1, "the first still waits");
+    let addressed = OutboundState::Addressed { at: at(8), leaves_at: at(8), undo_to: None };
+    let queued = OutboundState::Queued { closed_at: at(5) };
+    custody.advance(study.transfer, queued, addressed, Changes::default(), at(8)).await.unwrap();
+    offer(9).await.unwrap();
+    offer(10).await.unwrap();
+    assert_eq!(custody.transfers_of(study.collection).await.unwrap().len(), 2);
+    assert_eq!(custody.audit(None, 10).await.unwrap().len(), 1, "what changes nothing is no record");
     let row = custody.transfer(second).await.unwrap().unwrap();
     assert_eq!(row.state, State::Outbound(OutboundState::Queued { closed_at: at(5) }));
 }

@@ -9,13 +9,13 @@ use beeldbox_protocol::clinical::{Confidential, InstanceAttributes, Patient};
 use beeldbox_protocol::envelope::data_set_digest::DataSetDigest;
 use beeldbox_protocol::envelope::keys::StorageKey;
 use beeldbox_protocol::envelope::pack::InstanceDescription;
-use beeldbox_protocol::ident::TransferSyntaxUid;
+use beeldbox_protocol::ident::{TransferId, TransferSyntaxUid};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::{
-    Changes, Custody, CustodyError, DurablyStored, InstanceRow, IntakeSession, IntakeSource, OpenOptions,
-    OutboundState, RecoveryReport, StudyRow,
+    AuditRecord, Changes, Custody, CustodyError, DurablyStored, InstanceRow, IntakeSession, IntakeSource,
+    OpenOptions, OutboundState, RecoveryReport, StudyRow,
 };
 
 /// Words of the patient, none of which may be found on the disk.
@@ -178,6 +178,23 @@ pub(super) async fn close_study(custody: &Custody, study: &StudyRow) {
     move_on(custody, study, OutboundState::Collecting, OutboundState::Queued { closed_at: at(5) })
         .await
         .unwrap();
+}
+
+/// A person offers a study again, under this name, at this second.
+pub(super) async fn offer_again(
+    custody: &Custody,
+    study: &StudyRow,
+    transfer: TransferId,
+    seconds: i64,
+) -> Result<(), CustodyError> {
+    let record = AuditRecord {
+        at: at(seconds),
+        actor: "jan".to_owned(),
+        action: "offer-again".to_owned(),
+        transfer: Some(transfer),
+        detail: Confidential::default(),
+    };
+    custody.offer_again(study.collection, transfer, record, at(seconds)).await
 }
 
 /// Takes a collecting study to delivered.

@@ -162,7 +162,7 @@ impl Desk {
             Question::Transfer { transfer } => self.transfer_detail(transfer).await,
             Question::Undo { transfer } => self.undo(transfer, &actor).await,
             Question::Recall { transfer } => self.recall(transfer, &actor).await,
-            Question::OfferAgain { transfer } => self.offer_again(transfer).await,
+            Question::OfferAgain { transfer } => self.offer_again(transfer, &actor).await,
             Question::Redirect { transfer, to, note, acknowledged } => {
                 self.redirect(transfer, Redirection { to, note, by: actor, acknowledged }).await
             }
@@ -335,26 +335,23 @@ impl Desk {
     }
 
     /// No new push from the PACS: a further transfer on the same images. Asking twice offers it once.
-    async fn offer_again(&self, transfer: TransferId) -> Answer {
+    async fn offer_again(&self, transfer: TransferId, actor: &str) -> Answer {
         let row = self.row(transfer).await?;
         let (State::Outbound(_), Some(collection)) = (&row.state, row.collection) else {
             return Err(step_refused(NotNow.into()));
         };
-        let others = self.road.custody.transfers_of(collection).await.map_err(storage)?;
-        let waits = |row: &TransferRow| matches!(row.state, State::Outbound(OutboundState::Queued { .. }));
-        if !others.iter().any(waits) {
-            let id = TransferId::from_random(self.road.random_bytes());
-            let made = self.road.custody.new_transfer_on(collection, id, self.road.now()).await;
-            made.map_err(|error| {
-                if matches!(error, CustodyError::Erased) {
-                    return erased();
-                }
-                if matches!(error, CustodyError::StillCollecting) {
-                    return step_refused(NotNow.into());
-                }
-                storage(error)
-            })?;
-        }
+        let id = TransferId::from_random(self.road.random_bytes());
+        let record = self.audited(actor, "offer-again", id);
+        let made = self.road.custody.offer_again(collection, id, record, self.road.now()).await;
+        made.map_err(|error| {
+            if matches!(error, CustodyError::Erased) {
+                return erased();
+            }
+            if matches!(error, CustodyError::StillCollecting) {
+                return step_refused(NotNow.into());
+            }
+            storage(error)
+        })?;
         let study = self.study(StudyNumber(collection.0)).await?;
         Ok(Reply::Study(Box::new(self.study_line(&study).await?)))
     }
