@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// A folder with everything.
 pub struct Place {
@@ -16,12 +16,28 @@ pub struct Place {
     ports: RefCell<BTreeMap<String, u16>>,
 }
 
+/// A folder that was not there before: a run that was killed leaves its own behind, and in a namespace of their own all
+/// runs have the same process id.
+fn new_folder() -> Result<PathBuf> {
+    for attempt in 0..1000 {
+        let root = std::env::temp_dir().join(format!("beeldbox-demo-{}-{attempt}", std::process::id()));
+        match std::fs::create_dir(&root) {
+            Ok(()) => return Ok(root),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| root.display().to_string()),
+        }
+    }
+    bail!("the folder for temporary files is full of demos that were killed; remove beeldbox-demo-* there")
+}
+
 impl Place {
     /// Opens the folder asked for, or makes a temporary one.
     pub fn open(asked: Option<PathBuf>) -> Result<Place> {
         let is_temporary = asked.is_none();
-        let root = asked
-            .unwrap_or_else(|| std::env::temp_dir().join(format!("beeldbox-demo-{}", std::process::id())));
+        let root = match asked {
+            Some(root) => root,
+            None => new_folder()?,
+        };
         std::fs::create_dir_all(&root).with_context(|| root.display().to_string())?;
         let root = root.canonicalize().with_context(|| root.display().to_string())?;
         let ports = match std::fs::read(root.join("ports.json")) {
