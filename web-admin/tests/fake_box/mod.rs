@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
     Addressee, AddresseePage, Answer, AskCode, AskLine, Call, Check, CheckFlag, DeclineCode, Question,
-    Reception, Refusal, RefusalCode, Reply, StateCode, Status, StudyLine, StudyRef, TransferDetail, WhoCode,
+    Reception, Refusal, RefusalCode, Reply, StateCode, Status, StudyLine, StudyNumber, StudyRef,
+    TransferDetail, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
@@ -168,13 +169,7 @@ impl World {
                 Some(line) => Ok(Reply::Study(Box::new(line.clone()))),
                 None => nothing(),
             },
-            Question::CloseStudy { study } => {
-                let Some(line) = self.studies.iter_mut().find(|line| line.study == study) else {
-                    return nothing();
-                };
-                line.situation.state = StateCode::Queued;
-                Ok(Reply::Done)
-            }
+            Question::CloseStudy { study } => self.close(study),
             Question::Addressees { query, limit } => Ok(Reply::Addressees(self.search(&query, limit))),
             Question::UsualAddressees { limit } => Ok(Reply::Addressees(self.usual(limit))),
             Question::SetFavourite { addressee, is_favourite } => {
@@ -255,6 +250,14 @@ impl World {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
         }
+    }
+
+    fn close(&mut self, study: StudyNumber) -> Answer {
+        let Some(line) = self.studies.iter_mut().find(|line| line.study == study) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        line.situation.state = StateCode::Queued;
+        Ok(Reply::Done)
     }
 
     /// Counts follow the lists, as the real ones do.
