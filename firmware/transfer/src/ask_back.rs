@@ -435,7 +435,12 @@ pub(crate) async fn tell_answer(road: &Road, id: TransferId) -> Result<bool, Tak
     if is_granted && !is_gone(road, &transfer).await? {
         return Ok(false);
     }
-    let there = road.portal.task(&id).await?;
+    let there = match road.portal.task(&id).await {
+        Ok(there) => there,
+        // The portal forgot the question: there is nobody to tell.
+        Err(PortalError::NotFound) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
     let next = if is_granted {
         let sender = transfer.sender.as_ref().ok_or(StepError::NotNow(NotNow))?;
         let receipt = Receipt {

@@ -1,12 +1,16 @@
 //! An authority for DICOM TLS, and certificates that it issues: one kind for servers and clients, as hospitals do.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use beeldbox_dicom::CertificateThumbprint;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 /// An authority. Its files lie in one folder.
 pub struct CardOffice {
@@ -66,6 +70,20 @@ impl CardOffice {
 }
 
 impl Card {
+    /// A TLS server that shows it, and asks its clients for none.
+    pub fn tls_acceptor(&self) -> TlsAcceptor {
+        let certificate = CertificateDer::from_pem_file(&self.certificate).expect("its certificate");
+        let key = PrivateKeyDer::from_pem_file(&self.key).expect("its key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("key and certificate");
+        TlsAcceptor::from(Arc::new(tls))
+    }
+
     /// Gives it to a box, as its certificate for DICOM TLS. The folder is the hospital's.
     pub fn give_to_box(&self, hospital: &Path) {
         let credentials = hospital.join("credentials");

@@ -5,13 +5,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use beeldbox_protocol::portal::directory::Kind;
 use beeldbox_protocol::portal::directory::page::Now;
 use beeldbox_transfer::directory::source::Ask;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,16 +48,7 @@ impl ForeignDirectory {
             .arg(folder.join("directory/helios.db"))
             .current_dir(folder);
         let program = story.start_foreign("helios", server.port(), &mut command).await;
-        let certificate = CertificateDer::from_pem_file(&card.certificate).expect("its certificate");
-        let key = PrivateKeyDer::from_pem_file(&card.key).expect("its key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("key and certificate");
-        tokio::spawn(pass_on(listener, TlsAcceptor::from(Arc::new(tls)), server));
+        tokio::spawn(pass_on(listener, card.tls_acceptor(), server));
         ForeignDirectory { server, front, authority: office.authority(), _program: program }
     }
 

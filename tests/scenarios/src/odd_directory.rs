@@ -69,18 +69,9 @@ impl OddDirectory {
             authority: office.authority(),
             manner: Arc::new(Mutex::new(Manner::Good)),
         };
-        let certificate = CertificateDer::from_pem_file(&card.certificate).expect("its certificate");
-        let key = PrivateKeyDer::from_pem_file(&card.key).expect("its key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("key and certificate");
         let listener = TcpListener::from_std(listener).expect("a listener");
         let server = Server { directory: directory.clone(), portal: portal_as(hospital, portal_url) };
-        tokio::spawn(server.serve(listener, TlsAcceptor::from(Arc::new(tls))));
+        tokio::spawn(server.serve(listener, card.tls_acceptor()));
         directory
     }
 

@@ -355,7 +355,11 @@ async fn read_receipts(
 /// A receipt that stands in the ledger was verified before it was written there, or is our own.
 fn receipt_line(jws: &[u8], stage: u8) -> Option<(ReceiptLine, Vec<RefusedInstance>)> {
     let receipt = Receipt::read_verified(std::str::from_utf8(jws).ok()?)?;
-    let stage = if stage == 1 { ReceiptStage::InCustody } else { ReceiptStage::InPacs };
+    let stage = match stage {
+        1 => ReceiptStage::InCustody,
+        2 => ReceiptStage::InPacs,
+        _ => return None,
+    };
     let line = ReceiptLine { stage, at: receipt.at, stored: receipt.stored, of: receipt.of, verified: true };
     Some((line, receipt.refused))
 }

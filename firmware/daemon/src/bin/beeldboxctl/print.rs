@@ -1,8 +1,9 @@
 //! Answers as text for people: one line per thing, the most telling words first.
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, AskCode, Check, CheckFlag, EarlierLine, HoldCode, NodeTestStage, Reception,
-    Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode, WhoCode,
+    Addressee, AddresseePage, AskCode, Check, CheckFlag, DeclineCode, EarlierLine, HoldCode, NodeTestStage,
+    Reception, Reply, Situation, StateCode, Status, StudyLine, TransferDetail, TransferLine, WaitCode,
+    WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
@@ -325,7 +326,7 @@ fn sentence(situation: &Situation) -> String {
         StateCode::Reported => "in the PACS, and the sender knows".to_owned(),
         StateCode::Held => format!("HELD: {}", situation.hold.as_ref().map_or("unknown reason", held)),
         StateCode::Recalled => "taken back by the sender".to_owned(),
-        StateCode::Declined => format!("declined ({:?})", situation.declined),
+        StateCode::Declined => format!("declined: {}", situation.declined.map_or("no reason told", refused)),
         StateCode::Expired => "expired: its time was over before it was settled".to_owned(),
         StateCode::Failed => "failed".to_owned(),
     };
@@ -383,6 +384,17 @@ fn waits(wait: WaitCode) -> &'static str {
         WaitCode::DiskFull => "the disk of the box is full",
         WaitCode::OtherHospital => "waits for the other hospital",
         WaitCode::Technician => "waits for a technician",
+    }
+}
+
+fn refused(reason: DeclineCode) -> &'static str {
+    match reason {
+        DeclineCode::WrongDepartment => "meant for another department",
+        DeclineCode::UnknownPatient => "the patient is not known there",
+        DeclineCode::Incomplete => "something is missing",
+        DeclineCode::Unreadable => "it cannot be read there",
+        DeclineCode::NotOurs => "not for that organisation",
+        DeclineCode::Other => "for another reason",
     }
 }
 
