@@ -13,50 +13,30 @@
 use std::time::Duration;
 
 use beeldbox_custody::{
-    AskChange, AskRow, AskState, AskWords, AuditRecord, Changes, CustodyError, Direction, InboundState,
-    NewAsk, OutboxMessage, State, TransferRow,
+    AskChange, AskRow, AskState, AskWords, Changes, CustodyError, Direction, InboundState, NewAsk,
+    OutboxMessage, State, TransferRow,
 };
 use beeldbox_protocol::admin::ReceiptStage;
-use beeldbox_protocol::clinical::{Confidential, Patient};
-use beeldbox_protocol::envelope::letter::{self, About, Letter, LetterError, MAX_LETTER_LEN, Party};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::envelope::letter::{About, MAX_LETTER_LEN, Party};
 use beeldbox_protocol::envelope::receipt::{Expected, Receipt};
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::task::{
     self, Mover, NewTransfer, TaskKind, TaskStatus, TransferNotice, may_move_as,
 };
-use bytes::Bytes;
 use tracing::{error, info, warn};
 
-use crate::address::{self, AddressError};
+use crate::address;
 use crate::effect::{NotNow, Telling};
 use crate::inbound::InboundEvent;
 use crate::open;
 use crate::outbound::OutboundEvent;
 use crate::portal_client::PortalError;
-use crate::road::{Road, SigningCertificateExpired, StepError, after};
+use crate::question::{self, QuestionError, TakeInError, audit};
+use crate::road::{Road, StepError, after};
 
 /// The eraser's own pause is shorter than this.
 const ERASED_SOON: Duration = Duration::from_secs(2 * 3600);
-
-/// Why a transfer is not asked back, or a question not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// The other side cannot be written to.
-    #[error("the other hospital cannot be written to")]
-    Address(#[from] AddressError),
-    /// Its key is another one than before.
-    #[error("the other hospital has another key than before")]
-    KeyChanged,
-    /// The letter cannot be sealed.
-    #[error("the question cannot be sealed")]
-    Letter(#[source] LetterError),
-    /// Nobody would believe what we sign.
-    #[error(transparent)]
-    Signer(#[from] SigningCertificateExpired),
-    /// Not in this state, or storage failed.
-    #[error(transparent)]
-    Step(#[from] StepError),
-}
 
 /// Why a question for a transfer back is not answered.
 #[derive(Debug, thiserror::Error)]
@@ -81,28 +61,6 @@ impl From<NotNow> for AnswerError {
     }
 }
 
-impl From<CustodyError> for AskError {
-    fn from(error: CustodyError) -> Self {
-        AskError::Step(StepError::Custody(error))
-    }
-}
-
-impl From<NotNow> for AskError {
-    fn from(error: NotNow) -> Self {
-        AskError::Step(StepError::NotNow(error))
-    }
-}
-
-fn audit(road: &Road, transfer: TransferId, actor: &str, action: &str, detail: Confidential) -> AuditRecord {
-    AuditRecord {
-        at: road.now(),
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        transfer: Some(transfer),
-        detail,
-    }
-}
-
 fn message(road: &Road, telling: Telling, about: TransferId, ask: TransferId) -> OutboxMessage {
     OutboxMessage {
         kind: telling.as_str().to_owned(),
@@ -119,7 +77,12 @@ fn message(road: &Road, telling: Telling, about: TransferId, ask: TransferId) ->
 ///
 /// # Errors
 /// Why it is not asked; nothing has changed then.
-pub async fn ask(road: &Road, row: &TransferRow, reason: Confidential, by: &str) -> Result<(), AskError> {
+pub async fn ask(
+    road: &Road,
+    row: &TransferRow,
+    reason: Confidential,
+    by: &str,
+) -> Result<(), QuestionError> {
     let (Some(addressee), State::Outbound(_)) = (&row.addressee, &row.state) else {
         return Err(NotNow.into());
     };
@@ -135,39 +98,19 @@ pub async fn ask(road: &Road, row: &TransferRow, reason: Confidential, by: &str)
     let (entry, recipient) = address::look_up(road, &addressee.id)?;
     let known = road.custody.known_key(&entry.ura, &address::endpoint_of(&entry)).await?;
     if known.is_some_and(|known| known.key_id != recipient.key_id().to_string()) {
-        return Err(AskError::KeyChanged);
+        return Err(QuestionError::KeyChanged);
     }
     let id = TransferId::from_random(road.random_bytes());
-    let now = road.now();
-    let letter = Letter {
-        v: 1,
-        transfer: id,
-        sender: Party {
-            ura: road.signer.ura().clone(),
-            organisation: road.signer.name().to_owned(),
-            department: None,
-            addressee: None,
-        },
-        addressee: Party {
-            ura: addressee.ura.clone(),
-            organisation: addressee.name.clone(),
-            department: addressee.department.clone(),
-            addressee: Some(addressee.id.clone()),
-        },
-        written_at: now,
-        valid_until: after(now, road.settings.valid_for),
-        urgent: true,
-        patient: Patient::default(),
-        studies: Vec::new(),
-        note: Some(reason.clone()),
-        reply_contact: None,
-        instances: Vec::new(),
-        packs: Vec::new(),
-        about: Some(About::AskBack { transfer: row.id }),
-        in_answer_to: None,
+    let to = Party {
+        ura: addressee.ura.clone(),
+        organisation: addressee.name.clone(),
+        department: addressee.department.clone(),
+        addressee: Some(addressee.id.clone()),
     };
-    let sealed =
-        letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(AskError::Letter)?;
+    let mut letter = question::letter(road, id, to, About::AskBack { transfer: row.id });
+    letter.urgent = true;
+    letter.note = Some(reason.clone());
+    let sealed = question::seal(road, &letter, &recipient)?;
     let new = NewAsk {
         id,
         about: row.id,
@@ -179,7 +122,7 @@ pub async fn ask(road: &Road, row: &TransferRow, reason: Confidential, by: &str)
     };
     let messages = vec![message(road, Telling::AskBack, row.id, id)];
     let records = vec![audit(road, row.id, by, "ask-back", reason)];
-    road.custody.change_ask(AskChange::New(new), messages, records, now).await?;
+    road.custody.change_ask(AskChange::New(new), messages, records, letter.written_at).await?;
     Ok(())
 }
 
@@ -234,23 +177,6 @@ async fn is_proven(road: &Road, notice: &TransferNotice, row: &AskRow) -> Result
         }
     }
     Ok(false)
-}
-
-/// Why a question of theirs could not be taken in now.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TakeInError {
-    /// The portal did not give the letter: it is asked again.
-    #[error(transparent)]
-    Portal(#[from] PortalError),
-    /// Another move came first, or storage failed.
-    #[error(transparent)]
-    Step(#[from] StepError),
-}
-
-impl From<CustodyError> for TakeInError {
-    fn from(error: CustodyError) -> Self {
-        TakeInError::Step(StepError::Custody(error))
-    }
 }
 
 /// What the portal says of a question to us. Its letter decides; one that cannot be believed changes nothing.
@@ -417,12 +343,7 @@ pub(crate) async fn tell_question(road: &Road, id: TransferId) -> Result<(), Tak
         at: row.created_at,
         valid_until,
     };
-    road.portal.create_task(&id, &task::as_question(new.draft())).await?;
-    let there = road.portal.task(&id).await?;
-    if TaskStatus::from_code(&there.status) == Some(TaskStatus::Draft) {
-        road.portal.put_letter(&id, Bytes::from(letter), true).await?;
-        road.portal.update_task(&id, &task::commit(there, &[])).await?;
-    }
+    question::put_at_portal(road, id, &task::as_question(new.draft()), letter, true).await?;
     let change = AskChange::Move { id, from: AskState::Asking, to: AskState::Asked };
     Ok(road.custody.change_ask(change, Vec::new(), Vec::new(), road.now()).await?)
 }

@@ -62,6 +62,8 @@ mod partial;
 pub mod portal_client;
 // What went wrong at the portal, and who must act.
 mod portal_error;
+// A letter without images, and its Task.
+pub mod question;
 // A transfer taken back.
 pub mod recall;
 // What came to the wrong addressee goes on to the right one.

@@ -21,12 +21,13 @@ use beeldbox_protocol::portal::task::{TaskKind, TaskStatus, TransferNotice};
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
-use crate::ask_back::{self, TakeInError};
+use crate::ask_back;
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
 use crate::outbound::OutboundEvent;
 use crate::portal_client::PortalError;
+use crate::question::TakeInError;
 use crate::road::{Road, StepError};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, backoff};

@@ -15,10 +15,11 @@ use beeldbox_protocol::portal::task::{self, Mover, TaskStatus, TransferNotice, m
 use tokio::sync::watch;
 use tracing::{error, warn};
 
-use crate::ask_back::{self, TakeInError};
+use crate::ask_back;
 use crate::effect::Telling;
 use crate::inbound::InboundEvent;
 use crate::portal_client::PortalError;
+use crate::question::TakeInError;
 use crate::redirect::Declining;
 use crate::request_telling::{self, RequestTelling};
 use crate::road::{Road, StepError, after};

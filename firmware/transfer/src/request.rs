@@ -15,7 +15,7 @@ use beeldbox_custody::{
 };
 use beeldbox_protocol::admin::{self, CheckFlag, Reception};
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::envelope::letter::{self, About, Letter, LetterError, Party, SenderVerified};
+use beeldbox_protocol::envelope::letter::{About, Letter, Party, SenderVerified};
 use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::imaging_request::{RequestRefusal, UnusableRequest, check_request};
 use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
@@ -24,55 +24,22 @@ use tracing::{info, warn};
 
 use crate::address::{self, AddressError};
 use crate::effect::NotNow;
+use crate::question::{self, QuestionError, audit};
 use crate::request_telling::{RequestTelling, message};
-use crate::road::{Road, SigningCertificateExpired, StepError, after};
+use crate::road::{Road, StepError};
 
 /// Why images are not asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The other side cannot be written to.
-    #[error("the other hospital cannot be written to")]
-    Address(#[from] AddressError),
-    /// Its key is another one than before.
-    #[error("the other hospital has another key than before")]
-    KeyChanged,
     /// Nobody could look for such images.
     #[error(transparent)]
     Unusable(#[from] UnusableRequest),
     /// The images would go to somebody else.
     #[error("the answer shall go to an addressee that is none of this organisation")]
     AnswerToOthers,
-    /// The letter cannot be sealed.
-    #[error("the request cannot be sealed")]
-    Letter(#[source] LetterError),
-    /// Nobody would believe what we sign.
+    /// As for every question.
     #[error(transparent)]
-    Signer(#[from] SigningCertificateExpired),
-    /// Not in this state, or storage failed.
-    #[error(transparent)]
-    Step(#[from] StepError),
-}
-
-impl From<CustodyError> for RequestError {
-    fn from(error: CustodyError) -> Self {
-        RequestError::Step(StepError::Custody(error))
-    }
-}
-
-pub(crate) fn audit(
-    road: &Road,
-    request: TransferId,
-    actor: &str,
-    action: &str,
-    detail: Confidential,
-) -> AuditRecord {
-    AuditRecord {
-        at: road.now(),
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        transfer: Some(request),
-        detail,
-    }
+    Question(#[from] QuestionError),
 }
 
 /// Asks another hospital for images. The same question again, while nobody has answered it, is the same request.
@@ -97,6 +64,16 @@ pub async fn ask(
     if own.is_none_or(|entry| entry.addressee.ura != *road.signer.ura()) {
         return Err(RequestError::AnswerToOthers);
     }
+    Ok(ask_believed(road, new, acknowledged, by).await?)
+}
+
+/// Looks at whom we write to, and asks.
+async fn ask_believed(
+    road: &Road,
+    new: &admin::NewRequest,
+    acknowledged: &[CheckFlag],
+    by: &str,
+) -> Result<TransferId, QuestionError> {
     road.check_signer()?;
     let (entry, recipient) = address::look_up(road, &new.addressee)?;
     let key = KnownKey {
@@ -117,7 +94,7 @@ pub async fn ask(
         return Err(AddressError::NotAcknowledged(missing).into());
     }
     match known {
-        Some(known) if known.key_id != key.key_id => return Err(RequestError::KeyChanged),
+        Some(known) if known.key_id != key.key_id => return Err(QuestionError::KeyChanged),
         Some(_) => {}
         None => road.custody.remember_key(key).await?,
     }
@@ -139,8 +116,7 @@ pub async fn ask(
     }
     let id = TransferId::from_random(road.random_bytes());
     let letter = write_letter(road, id, &partner, &words, new.urgent);
-    let sealed =
-        letter::seal(&letter, &road.signer, &[&recipient], &*road.random).map_err(RequestError::Letter)?;
+    let sealed = question::seal(road, &letter, &recipient)?;
     let detail = Confidential::new(format!("of {} ({})", partner.name, partner.ura));
     let request = NewRequest {
         id,
@@ -184,33 +160,18 @@ fn write_letter(
     words: &RequestWords,
     urgent: bool,
 ) -> Letter {
-    let now = road.now();
+    let to = Party {
+        ura: partner.ura.clone(),
+        organisation: partner.name.clone(),
+        department: partner.department.clone(),
+        addressee: partner.addressee.clone(),
+    };
     Letter {
-        v: 1,
-        transfer: id,
-        sender: Party {
-            ura: road.signer.ura().clone(),
-            organisation: road.signer.name().to_owned(),
-            department: None,
-            addressee: None,
-        },
-        addressee: Party {
-            ura: partner.ura.clone(),
-            organisation: partner.name.clone(),
-            department: partner.department.clone(),
-            addressee: partner.addressee.clone(),
-        },
-        written_at: now,
-        valid_until: after(now, road.settings.valid_for),
         urgent,
         patient: words.patient.clone(),
-        studies: Vec::new(),
         note: Some(words.reason.clone()),
         reply_contact: words.reply_contact.clone(),
-        instances: Vec::new(),
-        packs: Vec::new(),
-        about: Some(About::RequestImaging { wanted: words.wanted.clone() }),
-        in_answer_to: None,
+        ..question::letter(road, id, to, About::RequestImaging { wanted: words.wanted.clone() })
     }
 }
 

@@ -10,13 +10,12 @@ use beeldbox_protocol::imaging_request::RequestRefusal;
 use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::request as task_of;
 use beeldbox_protocol::portal::task::{self, Mover, NewTransfer, TaskKind, TaskStatus, may_move_as};
-use bytes::Bytes;
 use tracing::warn;
 
-use crate::ask_back::TakeInError;
 use crate::effect::NotNow;
 use crate::portal_client::PortalError;
-use crate::request::{audit, is_out_of_time};
+use crate::question::{self, TakeInError, audit};
+use crate::request::is_out_of_time;
 use crate::road::{Road, StepError};
 
 /// What is told. Stands in the outbox by its word.
@@ -113,14 +112,8 @@ async fn ask(road: &Road, id: TransferId) -> Result<(), TakeInError> {
         at: row.created_at,
         valid_until: row.request.valid_until,
     };
-    let created = road.portal.create_task(&id, &task_of::as_request(new.draft())).await;
-    road.note_portal(&created);
-    created?;
-    let there = road.portal.task(&id).await?;
-    if status(&there)? == TaskStatus::Draft {
-        road.portal.put_letter(&id, Bytes::from(letter.clone()), row.request.urgent).await?;
-        road.portal.update_task(&id, &task::commit(there, &[])).await?;
-    }
+    let draft = task_of::as_request(new.draft());
+    question::put_at_portal(road, id, &draft, letter.clone(), row.request.urgent).await?;
     let change =
         RequestChange::Move { id, from: RequestState::Asking, to: RequestState::Asked, refusal: None };
     Ok(road.custody.change_requests(vec![change], Vec::new(), Vec::new(), road.now()).await?)

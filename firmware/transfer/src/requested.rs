@@ -22,11 +22,10 @@ use beeldbox_protocol::imaging_request::{RequestRefusal, WantedImages, may_be_on
 use beeldbox_protocol::portal::task::{TaskStatus, TransferNotice};
 use tracing::{info, warn};
 
-use crate::ask_back::TakeInError;
 use crate::effect::NotNow;
 use crate::open;
 use crate::portal_client::PortalError;
-use crate::request::audit;
+use crate::question::{TakeInError, audit};
 use crate::request_telling::{RequestTelling, message};
 use crate::road::{Road, StepError};
 use crate::send::chain;

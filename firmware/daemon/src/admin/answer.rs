@@ -19,12 +19,13 @@ use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
 use beeldbox_transfer::addendum;
 use beeldbox_transfer::address::{self, AddressError, Decision};
-use beeldbox_transfer::ask_back::{self, AnswerError, AskError};
+use beeldbox_transfer::ask_back::{self, AnswerError};
 use beeldbox_transfer::close;
 use beeldbox_transfer::effect::NotNow;
 use beeldbox_transfer::inbound::InboundEvent;
 use beeldbox_transfer::news;
 use beeldbox_transfer::outbound::OutboundEvent;
+use beeldbox_transfer::question::QuestionError;
 use beeldbox_transfer::recall::{self, RecallError};
 use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
 use beeldbox_transfer::redirect::{Declining, Redirection};
@@ -73,6 +74,25 @@ pub(super) fn step_refused(failure: StepError) -> Refusal {
             refusal(RefusalCode::NotNow, "something else came first; look again and repeat if still wanted")
         }
         StepError::Custody(error) => storage(error),
+    }
+}
+
+pub(super) fn question_refused(failure: QuestionError) -> Refusal {
+    match failure {
+        QuestionError::Address(error) => address_refused(error),
+        QuestionError::KeyChanged => refusal(
+            RefusalCode::AddresseeNotVerified,
+            "the other hospital has another key than before; compare it by telephone and ask there",
+        ),
+        QuestionError::Letter(error) => {
+            tracing::error!(%error, "a question cannot be sealed");
+            refusal(RefusalCode::AddresseeNotVerified, "it cannot be sealed to the other hospital")
+        }
+        QuestionError::Signer(error) => {
+            tracing::error!(%error, "a question cannot be signed");
+            refusal(RefusalCode::NotNow, "the signing certificate of this organisation has expired")
+        }
+        QuestionError::Step(step) => step_refused(step),
     }
 }
 
@@ -361,25 +381,14 @@ impl Desk {
             return Err(refusal(RefusalCode::BadValue, "say why: the other hospital has to decide on it"));
         }
         let row = self.row(transfer).await?;
-        ask_back::ask(&self.road, &row, reason, actor).await.map_err(|failure| match failure {
-            AskError::Address(error) => address_refused(error),
-            AskError::KeyChanged => refusal(
-                RefusalCode::AddresseeNotVerified,
-                "the other hospital has another key than before; compare it by telephone and ask there",
-            ),
-            AskError::Letter(error) => {
-                tracing::error!(%transfer, %error, "a question cannot be sealed");
-                refusal(RefusalCode::AddresseeNotVerified, "the question cannot be sealed to the other hospital")
+        ask_back::ask(&self.road, &row, reason, actor).await.map_err(|failure| {
+            if matches!(failure, QuestionError::Step(StepError::NotNow(_))) {
+                return refusal(
+                    RefusalCode::NotNow,
+                    "only what the other hospital has collected can be asked back, and only once; otherwise take it back",
+                );
             }
-            AskError::Signer(error) => {
-                tracing::error!(%transfer, %error, "a question cannot be signed");
-                refusal(RefusalCode::NotNow, "the signing certificate of this organisation has expired")
-            }
-            AskError::Step(StepError::NotNow(_)) => refusal(
-                RefusalCode::NotNow,
-                "only what the other hospital has collected can be asked back, and only once; otherwise take it back",
-            ),
-            AskError::Step(step) => step_refused(step),
+            question_refused(failure)
         })?;
         Ok(Reply::Done)
     }

@@ -12,7 +12,7 @@ use beeldbox_transfer::address::{self, AddressError, Decision};
 use beeldbox_transfer::request::{self, RequestError};
 use beeldbox_transfer::requested::{self, AnswerError};
 
-use super::answer::{Desk, address_refused, refusal, step_refused, storage};
+use super::answer::{Desk, address_refused, question_refused, refusal, step_refused, storage};
 
 impl Desk {
     /// Answers a question about requests.
@@ -127,11 +127,7 @@ fn answer_addressee(row: &RequestRow, chosen: Option<AddresseeId>) -> Result<Add
 
 fn request_refused(failure: RequestError) -> Refusal {
     match failure {
-        RequestError::Address(error) => address_refused(error),
-        RequestError::KeyChanged => refusal(
-            RefusalCode::AddresseeNotVerified,
-            "the other hospital has another key than before; compare it by telephone and ask there",
-        ),
+        RequestError::Question(error) => question_refused(error),
         RequestError::Unusable(why) => Refusal {
             code: RefusalCode::BadValue,
             message: format!("nobody could answer this request: {why}"),
@@ -140,15 +136,6 @@ fn request_refused(failure: RequestError) -> Refusal {
             RefusalCode::BadValue,
             "the images shall go to an addressee of this organisation; the one named is none in the directory",
         ),
-        RequestError::Letter(error) => {
-            tracing::error!(%error, "a request cannot be sealed");
-            refusal(RefusalCode::AddresseeNotVerified, "the request cannot be sealed to the other hospital")
-        }
-        RequestError::Signer(error) => {
-            tracing::error!(%error, "a request cannot be signed");
-            refusal(RefusalCode::NotNow, "the signing certificate of this organisation has expired")
-        }
-        RequestError::Step(step) => step_refused(step),
     }
 }
 
