@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS task (
 );
 CREATE INDEX IF NOT EXISTS task_of_requester ON task (requester, updated);
 CREATE INDEX IF NOT EXISTS task_of_owner ON task (owner, updated);
-CREATE INDEX IF NOT EXISTS task_by_expiry ON task (valid_until) WHERE status IN ('draft', 'requested');
+CREATE INDEX IF NOT EXISTS task_to_expire ON task (valid_until)
+    WHERE status IN ('draft', 'requested', 'in-progress') AND content = 'kept';
 CREATE INDEX IF NOT EXISTS task_by_erasure ON task (erase_due) WHERE content <> 'erased';
 
 CREATE TABLE IF NOT EXISTS letter (

@@ -152,7 +152,10 @@ async fn change(
             if checked.to == TaskStatus::Requested {
                 tasks::check_complete(writing, &transfer, &checked.task)?;
             }
-            let Checked { task, to, valid_until, .. } = checked;
+            let Checked { task, to, owner, valid_until, .. } = checked;
+            if stored.status == TaskStatus::Draft {
+                tasks::turn_draft(writing, &transfer, &owner, valid_until)?;
+            }
             tasks::update(writing, &stored, &task, to, valid_until, grace)?;
             tasks::find_for(writing, &transfer, &ura)
         })

@@ -263,6 +263,20 @@ pub fn set_owner(writing: &Writing<'_>, transfer: &TransferId, owner: &Ura) -> R
     Ok(())
 }
 
+/// Turns a draft to whom, and until when, its Task says now: lists and expiry go by these columns. Nobody but its sender
+/// has seen it.
+pub fn turn_draft(
+    writing: &Writing<'_>,
+    transfer: &TransferId,
+    owner: &Ura,
+    valid_until: Timestamp,
+) -> Result<(), LedgerError> {
+    let values = cells![owner.as_str(), valid_until.as_microsecond(), transfer.to_string()];
+    writing
+        .execute("UPDATE task SET owner = ?1, valid_until = ?2 WHERE id = ?3 AND status = 'draft'", values)?;
+    Ok(())
+}
+
 fn length(row: &Row, column: usize) -> Result<u64, LedgerError> {
     u64::try_from(row.integer(column)?).map_err(|_| LedgerError::Damaged("a length"))
 }
@@ -325,7 +339,7 @@ pub fn list(rows: &Rows<'_>, listing: &Listing) -> Result<Vec<StoredTask>, Ledge
 pub fn expire(writing: &Writing<'_>, grace: SignedDuration) -> Result<Vec<String>, Refusal> {
     let sql = format!(
         "SELECT {COLUMNS} FROM task
-         WHERE status IN ('draft', 'requested', 'in-progress') AND valid_until <= ?1"
+         WHERE status IN ('draft', 'requested', 'in-progress') AND content = 'kept' AND valid_until <= ?1"
     );
     let found = writing.query(&sql, cells![writing.now.as_microsecond()])?;
     let expired = found.iter().map(read_row).collect::<Result<Vec<_>, _>>()?;

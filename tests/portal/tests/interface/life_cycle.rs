@@ -1,5 +1,7 @@
 //! Making and moving transfers: who may, in which order, and what is gone afterwards.
 
+use std::sync::atomic::Ordering;
+
 use beeldbox_protocol::admin::{DeclineCode, ReceiptStage};
 use beeldbox_protocol::ident::{AddresseeId, Digest, TransferId};
 use beeldbox_protocol::portal::fhir::{CodeableConcept, Task};
@@ -277,4 +279,43 @@ async fn what_nobody_collects_expires_and_what_is_delivered_goes_after_the_grace
     running.portal.sweep().await.unwrap();
     assert_eq!(running.portal.stored_objects().await.unwrap(), Vec::<String>::new());
     assert_eq!(noord.task(&delivered).await.status, "completed");
+}
+
+#[tokio::test]
+async fn a_draft_that_was_turned_to_another_addressee_is_only_theirs() {
+    let running = a_portal().await;
+    let [noord, zuid, other] = [NOORD, ZUID, OTHER].map(|ura| Hospital::of(&running.portal, ura));
+    let draft = noord.draft(ZUID);
+    let transfer: TransferId = draft.id.parse().unwrap();
+    assert_eq!(noord.create(&draft).await.status(), StatusCode::CREATED);
+    let there = noord.task(&transfer).await;
+    let turned = Task { owner: noord.draft(OTHER).owner, ..there };
+    assert_eq!(noord.update(&turned).await.status(), StatusCode::OK);
+    assert_eq!(noord.put_letter(&transfer, b"for the other").await.status(), StatusCode::CREATED);
+    assert_eq!(noord.update(&commit(noord.task(&transfer).await, &[])).await.status(), StatusCode::OK);
+    let path = task_path(&transfer);
+    assert_eq!(zuid.get(&path).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(zuid.get(&letter_path(&transfer)).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(other.get(&path).await.status(), StatusCode::OK);
+    assert_eq!(other.get(&letter_path(&transfer)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_draft_whose_time_was_set_anew_expires_then_and_not_before() {
+    let (running, hours) = a_portal_whose_clock_can_be_moved().await;
+    let noord = Hospital::of(&running.portal, NOORD);
+    let draft = noord.new_transfer(ZUID, SignedDuration::from_hours(24)).draft();
+    let transfer: TransferId = draft.id.parse().unwrap();
+    assert_eq!(noord.create(&draft).await.status(), StatusCode::CREATED);
+    let later = noord.new_transfer(ZUID, SignedDuration::from_hours(24 * 10)).draft();
+    let there = noord.task(&transfer).await;
+    let longer = Task { restriction: later.restriction, ..there };
+    assert_eq!(noord.update(&longer).await.status(), StatusCode::OK);
+    assert_eq!(noord.put_letter(&transfer, b"a letter").await.status(), StatusCode::CREATED);
+    assert_eq!(noord.update(&commit(noord.task(&transfer).await, &[])).await.status(), StatusCode::OK);
+    for (after, status) in [(48, "requested"), (24 * 11, "cancelled")] {
+        hours.store(after, Ordering::SeqCst);
+        running.portal.sweep().await.unwrap();
+        assert_eq!(noord.task(&transfer).await.status, status, "after {after} hours");
+    }
 }
