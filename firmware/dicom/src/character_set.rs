@@ -131,7 +131,7 @@ impl CharacterSets {
         self.whole.is_some() || self.upper != Set::Undeclared
     }
 
-    /// Whether the set is ISO_IR 100 alone or first.
+    /// Whether bytes above 7F are ISO_IR 100 where no escape sequence says otherwise.
     pub(crate) fn is_latin_1(&self) -> bool {
         self.whole.is_none() && self.upper == Set::Upper("ISO_IR 100")
     }

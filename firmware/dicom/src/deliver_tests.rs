@@ -174,6 +174,9 @@ async fn a_source_may_coerce_what_it_gives() {
         panic!("half a data set was sent")
     };
     assert_eq!(error.coercion(), Some(&CoercionError::CutOff));
+    assert_eq!(source.outcome(), None, "it was never complete");
+    let again = source.next_chunk().await.expect_err("what was cut off does not end well");
+    assert_eq!(again.coercion(), Some(&CoercionError::GivenUp));
     assert!(matches!(accepting.await.unwrap(), Seen::Aborted { .. }));
 }
 

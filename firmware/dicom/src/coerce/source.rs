@@ -10,9 +10,10 @@ use crate::deliver::{OutgoingSource, SourceError};
 /// aborted, and [`SourceError::coercion`] says why.
 pub struct CoercedSource<S> {
     source: S,
-    /// `None` once the data set is complete.
+    /// `None` once the source has ended.
     coercer: Option<Coercer>,
-    outcome: CoercionOutcome,
+    /// `None` until the data set is complete.
+    outcome: Option<CoercionOutcome>,
 }
 
 impl<S> CoercedSource<S> {
@@ -26,12 +27,12 @@ impl<S> CoercedSource<S> {
         transfer_syntax: &TransferSyntaxUid,
     ) -> Result<Self, CoercionError> {
         let coercer = Coercer::new(coercions, transfer_syntax)?;
-        Ok(CoercedSource { source, coercer: Some(coercer), outcome: CoercionOutcome::default() })
+        Ok(CoercedSource { source, coercer: Some(coercer), outcome: None })
     }
 
     /// What was done beside the plan; `None` until the data set is complete.
     pub fn outcome(&self) -> Option<CoercionOutcome> {
-        self.coercer.is_none().then_some(self.outcome)
+        self.outcome
     }
 }
 
@@ -49,13 +50,14 @@ impl<S: OutgoingSource> OutgoingSource for CoercedSource<S> {
                 }
                 None => {
                     let Some(coercer) = self.coercer.take() else { break };
-                    self.outcome = coercer.finish(&mut out).map_err(refused)?;
+                    self.outcome = Some(coercer.finish(&mut out).map_err(refused)?);
                 }
             }
             if !out.is_empty() {
                 return Ok(Some(out.into()));
             }
         }
-        Ok(None)
+        // A data set that could not be finished stays unfinished, however often it is asked for.
+        if self.outcome.is_some() { Ok(None) } else { Err(refused(CoercionError::GivenUp)) }
     }
 }

@@ -151,6 +151,8 @@ impl Rewriter {
         let length = header.length.checked_add(added).filter(|length| *length != UNDEFINED);
         let length = length.ok_or(CoercionError::TooLong { tag: header.tag })?;
         self.nesting.reaches(self.at.saturating_add(u64::from(header.length)))?;
+        let is_left_alone = self.converts() && header.vr == Some(*b"UN") && header.length > 0;
+        self.outcome.unknown_left_alone += u64::from(is_left_alone);
         self.state = State::Passing { left: u64::from(header.length) };
         self.emit_header(Header { length, ..header }, self.encoding, out)
     }
