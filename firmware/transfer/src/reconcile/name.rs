@@ -29,15 +29,14 @@ const TITLES: [&str; 16] = [
 const MARRIAGE: [&str; 13] =
     ["e/v", "ev", "e.v.", "g/v", "h/v", "w/v", "wed.", "wed", "weduwe", "geb.", "geb", "geboren", "gesch."];
 
-/// What is written when nobody knows the name, or the child has none yet.
-const PLACEHOLDERS: [&str; 22] = [
+/// What is written when nobody knows the name, or the child has none yet; folded, as words are when they are compared.
+const PLACEHOLDERS: [&str; 21] = [
     "onbekend",
     "onbekende",
     "unknown",
     "anoniem",
-    "anonymous",
+    "anonijmous",
     "nn",
-    "baby",
     "babij",
     "zoon",
     "dochter",
@@ -54,6 +53,9 @@ const PLACEHOLDERS: [&str; 22] = [
     "girl",
     "zoontje",
 ];
+
+/// The letter of IJsbrand and Yvonne, which are folded alike.
+const IJ: char = 'ĳ';
 
 /// One family's name.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,7 +83,7 @@ pub(super) enum Given {
 impl Given {
     pub(super) fn initial(&self) -> Option<char> {
         match self {
-            Given::Full(name) => name.chars().next(),
+            Given::Full(name) => as_letters(name).chars().next(),
             Given::Initial(letter) => Some(*letter),
         }
     }
@@ -271,29 +273,35 @@ fn given_of(text: &str) -> Vec<Given> {
     }
     for word in text.split([' ', '-', '\t']).filter(|word| !word.is_empty() && !is_title(word)) {
         let has_points = word.contains('.');
-        let letters = squashed(word.trim_end_matches('.'));
+        let name = squashed(word.trim_end_matches('.'));
+        let letters = as_letters(&name);
         if letters.is_empty() {
             continue;
         }
         // `J.P.`, `JP` and `J`; a name of several letters has a vowel.
-        let is_short = letters.chars().count() <= 4 && !letters.contains(['a', 'e', 'i', 'o', 'u']);
+        let is_short = letters.chars().count() <= 4 && !letters.contains(['a', 'e', 'i', 'o', 'u', IJ]);
         let is_pointed = has_points && word.split('.').all(|piece| squashed(piece).chars().count() <= 2);
         if letters.chars().count() == 1 || is_short || is_pointed {
             given.extend(initials(word));
         } else {
-            given.push(Given::Full(letters));
+            given.push(Given::Full(name));
         }
     }
     given
+}
+
+/// The letters of a folded word: `ij`, which stands for `y` too, is one.
+fn as_letters(folded: &str) -> String {
+    folded.replace("ij", &IJ.to_string())
 }
 
 fn initials(word: &str) -> Vec<Given> {
     if word.contains('.') {
         // `Th.` and `IJ.` stand for one name each.
         let pieces = word.split('.').map(squashed);
-        pieces.filter_map(|piece| piece.chars().next()).map(Given::Initial).collect()
+        pieces.filter_map(|piece| as_letters(&piece).chars().next()).map(Given::Initial).collect()
     } else {
-        squashed(word).chars().map(Given::Initial).collect()
+        as_letters(&squashed(word)).chars().map(Given::Initial).collect()
     }
 }
 
@@ -348,6 +356,16 @@ mod tests {
     #[test]
     fn nobody_is_a_placeholder() {
         assert!(families(&dicom("Onbekend^Baby")).is_empty());
+        assert!(families(&dicom("Anonymous^Anonymous")).is_empty());
+        for list in [&PLACEHOLDERS[..], &PARTICLES, &TITLES] {
+            for word in list {
+                assert_eq!(
+                    squashed(word),
+                    **word,
+                    "it is compared with folded words and would never be found"
+                );
+            }
+        }
         assert!(dicom("Jansen^Baby 2").given.is_empty() && dicom("Jansen^Zoon van Anna").given.is_empty());
         assert!(families(&dicom("^^^^")).is_empty() && families(&dicom("van den")) == ["van|den"]);
     }
@@ -369,6 +387,10 @@ mod tests {
             assert_eq!(spelled(text), ["j.", "p."], "{text}");
         }
         assert_eq!(spelled("Th.J."), ["t.", "j."]);
+        for text in ["Y.", "Y", "IJ.", "y"] {
+            assert_eq!(spelled(text), ["ĳ."], "{text}");
+        }
+        assert_eq!(spelled("Yvonne"), ["ijvonne"]);
         assert_eq!(spelled("dr. Jan"), ["jan"]);
     }
 
