@@ -92,8 +92,7 @@ pub(crate) fn remove_keys(
 
 /// Every transfer is over, or the only one is queued.
 fn check_over(connection: &Connection, collection: CollectionId) -> Result<(), CustodyError> {
-    let kinds: Vec<Kind> =
-        live_transfers(connection, collection)?.iter().map(|live| live.state.kind()).collect();
+    let kinds: Vec<Kind> = live_transfers(connection, collection)?.iter().map(|live| live.kind).collect();
     let queued = Kind::Outbound(OutboundKind::Queued);
     let over = kinds.iter().all(|kind| {
         let erased = match kind {
@@ -109,6 +108,8 @@ fn check_over(connection: &Connection, collection: CollectionId) -> Result<(), C
 struct Live {
     seq: i64,
     id: String,
+    /// As the ledger's own word says: a state of a later version may not be readable here.
+    kind: Kind,
     state: State,
 }
 
@@ -123,8 +124,14 @@ fn live_transfers(connection: &Connection, collection: CollectionId) -> Result<V
     while let Some(row) = rows.next()? {
         let word: String = row.get("direction")?;
         let direction = Direction::from_word(&word).ok_or(CustodyError::unreadable("direction"))?;
+        let word: String = row.get("state")?;
+        let kind = match direction {
+            Direction::Outbound => OutboundKind::from_word(&word).map(Kind::Outbound),
+            Direction::Inbound => InboundKind::from_word(&word).map(Kind::Inbound),
+        };
+        let kind = kind.ok_or(CustodyError::unreadable("state"))?;
         let state = read_state(row, direction, time_at(row, "changed_at")?)?;
-        found.push(Live { seq: row.get("seq")?, id: text_at(row, "id")?, state });
+        found.push(Live { seq: row.get("seq")?, id: text_at(row, "id")?, kind, state });
     }
     Ok(found)
 }
@@ -148,17 +155,22 @@ pub(crate) fn finish(
         let erased = match &live.state {
             State::Outbound(_) => State::Outbound(OutboundState::Erased { at: now }),
             State::Inbound(state) => {
-                State::Inbound(InboundState::Erased { at: now, in_pacs: state.in_pacs() })
+                // Of a state that cannot be read here nothing is known: then the PACS may have it.
+                let in_pacs = state.in_pacs() || state.kind() == InboundKind::Held;
+                State::Inbound(InboundState::Erased { at: now, in_pacs })
             }
         };
-        connection
+        let changed = connection
             .prepare_cached(
                 "UPDATE transfer
                  SET state = 'erased', state_data = ?3, changed_at = ?4, due_at = NULL, waiting = NULL,
                      waiting_text = NULL, waiting_since = NULL, attempts = 0
                  WHERE seq = ?1 AND state = ?2",
             )?
-            .execute(params![live.seq, live.state.kind().as_str(), state_json(&erased)?, micros(now)])?;
+            .execute(params![live.seq, live.kind.as_str(), state_json(&erased)?, micros(now)])?;
+        if changed != 1 {
+            return Err(CustodyError::Stale);
+        }
         let record = AuditRecord {
             at: now,
             actor: "custody".to_owned(),

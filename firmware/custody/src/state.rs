@@ -193,6 +193,9 @@ pub enum InboundState {
     Recalled {
         /// When.
         at: Timestamp,
+        /// Whether the PACS has, or may have, some of it: a person here keeps it.
+        #[serde(default = "unknown_is_yes")]
+        in_pacs: bool,
     },
     /// Refused by us.
     Declined {
@@ -284,6 +287,7 @@ impl InboundState {
             | InboundState::Delivered { .. }
             | InboundState::Reported { .. } => true,
             InboundState::Erased { in_pacs, .. }
+            | InboundState::Recalled { in_pacs, .. }
             | InboundState::Expired { in_pacs, .. }
             | InboundState::Failed { in_pacs, .. } => *in_pacs,
             InboundState::Held { back_to, .. } => back_to.in_pacs(),
@@ -291,7 +295,6 @@ impl InboundState {
             | InboundState::Fetching { .. }
             | InboundState::Opened { .. }
             | InboundState::Reconciled { .. }
-            | InboundState::Recalled { .. }
             | InboundState::Declined { .. } => false,
         }
     }

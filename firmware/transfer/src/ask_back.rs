@@ -305,7 +305,7 @@ pub async fn answer(road: &Road, row: &TransferRow, removed: bool, by: &str) -> 
     };
     let is_held = matches!(row.state, State::Inbound(InboundState::Held { .. }));
     let moved = if removed || was_cancelled {
-        road.step_inbound(row, InboundEvent::GivenBack, changes, Vec::new()).await?.is_some()
+        road.step_inbound(row, InboundEvent::GivenBack { removed }, changes, Vec::new()).await?.is_some()
     } else if is_held {
         road.step_inbound(row, InboundEvent::Resumed, changes, Vec::new()).await?.is_some()
     } else {

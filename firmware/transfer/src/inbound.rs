@@ -59,8 +59,11 @@ pub enum InboundEvent {
     Recalled,
     /// The sender asks for it back after we collected it.
     AskedBack,
-    /// A person here has answered: it is to be erased.
-    GivenBack,
+    /// A person here has answered: it is to be erased on this box.
+    GivenBack {
+        /// Whether that person has removed it from the PACS.
+        removed: bool,
+    },
     /// A person must look.
     MustHold(HoldReason),
     /// A person looked: go on.
@@ -88,7 +91,7 @@ pub fn step(state: &S, event: InboundEvent, now: Timestamp) -> Result<Verdict<S>
         InboundEvent::Expired => expired(state, now),
         InboundEvent::Recalled => recalled(state, now),
         InboundEvent::AskedBack => asked_back(state, now),
-        InboundEvent::GivenBack => given_back(state, now),
+        InboundEvent::GivenBack { removed } => given_back(state, removed, now),
         InboundEvent::Failed(reason) => ended(state, S::Failed { reason, at: now, in_pacs: state.in_pacs() }),
         InboundEvent::MustHold(reason) => held(state, reason, now),
         InboundEvent::Resumed => resumed(state, now),
@@ -203,12 +206,14 @@ fn declined(state: &S, reason: DeclineReason, now: Timestamp) -> Result<Verdict<
 fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
-            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping]))
+            Ok(Verdict::Move(S::Recalled { at: now, in_pacs: false }, vec![Effect::EraseAfterKeeping]))
         }
         S::Delivering { .. } | S::Delivered { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
         // Held already, for whatever reason: the question waits beside it.
         S::Held { back_to, .. } if back_to.in_pacs() => Ok(Verdict::Stay),
-        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseAfterKeeping])),
+        S::Held { .. } => {
+            Ok(Verdict::Move(S::Recalled { at: now, in_pacs: false }, vec![Effect::EraseAfterKeeping]))
+        }
         S::Recalled { .. } | S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
         S::Reported { .. } | S::Erased { .. } => Err(NotNow),
     }
@@ -219,20 +224,23 @@ fn recalled(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
 fn asked_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => {
-            Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow]))
+            Ok(Verdict::Move(S::Recalled { at: now, in_pacs: false }, vec![Effect::EraseNow]))
         }
         S::Delivering { .. } => Ok(Verdict::Move(for_a_person(state, now), vec![])),
         // Held already, for whatever reason: the question waits beside it.
         S::Held { back_to, .. } if back_to.in_pacs() => Ok(Verdict::Stay),
-        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow])),
+        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now, in_pacs: false }, vec![Effect::EraseNow])),
         S::Delivered { .. } | S::Reported { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
     }
 }
 
-fn given_back(state: &S, now: Timestamp) -> Result<Verdict<S>, NotNow> {
+fn given_back(state: &S, removed: bool, now: Timestamp) -> Result<Verdict<S>, NotNow> {
     match state {
-        S::Held { .. } => Ok(Verdict::Move(S::Recalled { at: now }, vec![Effect::EraseNow])),
+        S::Held { .. } => {
+            let in_pacs = state.in_pacs() && !removed;
+            Ok(Verdict::Move(S::Recalled { at: now, in_pacs }, vec![Effect::EraseNow]))
+        }
         S::Delivered { .. } | S::Reported { .. } | S::Erased { .. } | S::Recalled { .. } => Ok(Verdict::Stay),
         S::Declined { .. } | S::Expired { .. } | S::Failed { .. } => Ok(Verdict::Stay),
         S::Announced | S::Fetching { .. } | S::Opened { .. } | S::Reconciled { .. } => Err(NotNow),

@@ -73,7 +73,7 @@ fn inbound_states() -> Vec<InboundState> {
         InboundState::Reported { at },
         InboundState::Erased { at, in_pacs: false },
         InboundState::Held { back_to: Box::new(fetching), reason: HoldReason::DigestMismatch, since: at },
-        InboundState::Recalled { at },
+        InboundState::Recalled { at, in_pacs: false },
         InboundState::Declined { reason: DeclineReason::Other, at },
         InboundState::Expired { at, in_pacs: false },
         InboundState::Failed { reason: FailReason::NotGenuine, at, in_pacs: false },
@@ -93,7 +93,7 @@ fn inbound_events() -> Vec<InboundEvent> {
         InboundEvent::Expired,
         InboundEvent::Recalled,
         InboundEvent::AskedBack,
-        InboundEvent::GivenBack,
+        InboundEvent::GivenBack { removed: true },
         InboundEvent::MustHold(HoldReason::PackDamaged),
         InboundEvent::Resumed,
         InboundEvent::Failed(FailReason::GivenUp),
@@ -271,7 +271,7 @@ fn undoing_leads_back_to_where_the_study_was_and_only_until_the_letter_is_frozen
 #[test]
 fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
     let at = now();
-    let recalled = InboundState::Recalled { at };
+    let recalled = InboundState::Recalled { at, in_pacs: false };
     let delivering = InboundState::Delivering { settled: 1, of: 2 };
     let delivered = InboundState::Delivered { stored: 2, of: 2, at };
     let fetching = InboundState::Fetching { parts_done: 1, parts_total: 3 };
@@ -298,8 +298,13 @@ fn what_is_asked_back_goes_by_itself_unless_the_pacs_has_or_may_have_it() {
     for state in [&delivering, &delivered] {
         let cancelled = inbound::step(state, InboundEvent::Recalled, at);
         assert_eq!(cancelled, Ok(Verdict::Move(for_a_person(state), vec![])));
-        let answered = inbound::step(&for_a_person(state), InboundEvent::GivenBack, at);
-        assert_eq!(answered, Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])));
+        let answer = |removed| inbound::step(&for_a_person(state), InboundEvent::GivenBack { removed }, at);
+        assert_eq!(answer(true), Ok(Verdict::Move(recalled.clone(), vec![Effect::EraseNow])));
+        // What the PACS keeps stays known: a later question is not answered by the box alone.
+        let kept = InboundState::Recalled { at, in_pacs: true };
+        assert_eq!(answer(false), Ok(Verdict::Move(kept.clone(), vec![Effect::EraseNow])));
+        let erased = InboundState::Erased { at, in_pacs: true };
+        assert_eq!(inbound::step(&kept, InboundEvent::Erased, at), Ok(Verdict::Move(erased, vec![])));
         assert_eq!(inbound::step(&held(state), InboundEvent::Recalled, at), Ok(Verdict::Stay));
     }
 }

@@ -192,7 +192,7 @@ pub async fn answer(road: &Road, row: &Row, removed: bool) -> Result<(), StepErr
     let changes = Changes { ask: Some(change.clone()), outbox: outbox.clone(), ..Changes::default() };
     let is_held = matches!(row.state, State::Inbound(InboundState::Held { .. }));
     let event = match (removed || was_cancelled, is_held) {
-        (true, _) => Some(InboundEvent::GivenBack),
+        (true, _) => Some(InboundEvent::GivenBack { removed }),
         (false, true) => Some(InboundEvent::Resumed),
         (false, false) => None,
     };

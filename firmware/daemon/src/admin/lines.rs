@@ -301,7 +301,9 @@ fn inbound(situation: &mut Situation, state: &InboundState) {
         | InboundState::Reconciled { .. }
         | InboundState::Reported { .. }
         | InboundState::Erased { .. }
-        | InboundState::Recalled { .. } => {}
+        | InboundState::Recalled { in_pacs: false, .. } => {}
+        // Somebody here looked and keeps it.
+        InboundState::Recalled { in_pacs: true, .. } => situation.is_partly_in_pacs = true,
         InboundState::Expired { in_pacs, .. } | InboundState::Failed { in_pacs, .. } => {
             situation.is_partly_in_pacs = *in_pacs;
             if *in_pacs {
