@@ -11,7 +11,7 @@ use beeldbox_protocol::portal::fhir::Task;
 use beeldbox_protocol::portal::task::{self, Mover, NewTransfer, TaskStatus, may_move};
 
 use crate::effect::NotNow;
-use crate::outbound::OutboundEvent;
+use crate::outbound::{self, OutboundEvent};
 use crate::portal_client::PortalError;
 use crate::road::{Road, StepError, after};
 
@@ -65,23 +65,15 @@ async fn recall_as(road: &Road, row: &TransferRow, by: &str) -> Result<(), Recal
         transfer: Some(row.id),
         detail: Confidential::default(),
     };
-    match state {
-        OutboundState::Fetched { .. } | OutboundState::Delivered { .. } => return Err(RecallError::TooLate),
-        // What was asked for is so; who asked for it is written down all the same.
-        OutboundState::Recalled { .. } => {
-            return Ok(road.custody.append_audit(audit).await.map_err(StepError::from)?);
-        }
-        OutboundState::Collecting
-        | OutboundState::Queued { .. }
-        | OutboundState::Addressed { .. }
-        | OutboundState::Sending { .. }
-        | OutboundState::Accepted { .. }
-        | OutboundState::Held { .. }
-        | OutboundState::Declined { .. }
-        | OutboundState::Expired { .. }
-        | OutboundState::Failed { .. }
-        | OutboundState::Erased { .. } => {}
+    if matches!(state, OutboundState::Fetched { .. } | OutboundState::Delivered { .. }) {
+        return Err(RecallError::TooLate);
     }
+    // What was asked for is so; who asked for it is written down all the same.
+    if matches!(state, OutboundState::Recalled { .. }) {
+        return Ok(road.custody.append_audit(audit).await.map_err(StepError::from)?);
+    }
+    // Nothing is cancelled at the portal that cannot be recalled here: a draft of parts that went ahead stays.
+    outbound::step(state, OutboundEvent::Recalled, road.now()).map_err(StepError::from)?;
     // If it is not cancelled there, nothing has left, and nothing will if this move is committed before the worker's.
     // If it is, the portal's refusal stands, and the newest state is what counts.
     let newest = if cancel_at_portal(road, row).await? {

@@ -316,7 +316,10 @@ async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     };
     let letter = road.custody.letter(row.id).await?.ok_or(SendError::Incomplete)?;
     let parts = road.custody.parts(collection).await?;
-    let task = draft_at_portal(road, row, &addressee.ura, &addressee.id, row.urgent).await?;
+    let draft = draft_of(road, row, &addressee.ura, &addressee.id, row.urgent);
+    // Later, the row has changed by progress, while the letter's end is frozen.
+    let is_first = matches!(row.state, State::Outbound(OutboundState::Sending { parts_done: 0, .. }));
+    let task = draft_at_portal(road, row.id, draft, is_first).await?;
     // A commit whose answer was lost is not repeated: the Task says that it was taken.
     if status_of(&task)? == TaskStatus::Draft {
         send_missing_parts(road, row, &parts).await?;
@@ -325,40 +328,51 @@ async fn upload(road: &Road, row: &TransferRow) -> Result<(), SendError> {
     commit(road, row, &parts).await
 }
 
-/// Makes the transfer's draft at the portal, or brings the one that is there up to date: parts may have gone ahead for
-/// another addressee. Gives the Task as it is then.
-pub(crate) async fn draft_at_portal(
+/// The draft of a transfer as it is now. Its end counts from when the row last changed, which is when the letter was frozen
+/// if nothing was sent since: the study may have waited long for an addressee.
+pub(crate) fn draft_of(
     road: &Road,
     row: &TransferRow,
     ura: &Ura,
     addressee: &AddresseeId,
     urgent: bool,
-) -> Result<Task, SendError> {
-    let draft = NewTransfer {
+) -> Task {
+    let new = NewTransfer {
         transfer: row.id,
         sender: road.signer.ura().clone(),
         addressee_ura: ura.clone(),
         addressee: addressee.clone(),
         urgent,
         at: row.created_at,
-        // From when the letter was frozen, as the letter says too: the study may have waited long for an addressee.
         valid_until: after(row.changed_at, road.settings.valid_for),
     };
-    let draft = draft.draft();
-    let created = road.portal.create_task(&row.id, &draft).await;
+    new.draft()
+}
+
+/// Makes the transfer's draft at the portal, or brings the one that is there up to date: parts may have gone ahead for
+/// another addressee, and long before the letter was frozen; its end is renewed where that is asked for. Gives the Task as
+/// it is then.
+pub(crate) async fn draft_at_portal(
+    road: &Road,
+    transfer: TransferId,
+    draft: Task,
+    renews_end: bool,
+) -> Result<Task, SendError> {
+    let created = road.portal.create_task(&transfer, &draft).await;
     road.note_portal(&created);
     created?;
-    let there = road.portal.task(&row.id).await?;
-    let is_current = there.owner == draft.owner
-        && there.priority == draft.priority
-        && end_of(&there).is_some_and(|end| end_of(&draft) <= Some(end));
+    let there = road.portal.task(&transfer).await?;
+    let ends_too_early = end_of(&there) < end_of(&draft);
+    let restriction =
+        if renews_end && ends_too_early { draft.restriction } else { there.restriction.clone() };
+    let is_current =
+        there.owner == draft.owner && there.priority == draft.priority && there.restriction == restriction;
     if is_current || status_of(&there)? != TaskStatus::Draft {
         return Ok(there);
     }
-    let restriction = draft.restriction;
     let current = Task { owner: draft.owner, priority: draft.priority, restriction, ..there };
-    road.portal.update_task(&row.id, &current).await?;
-    Ok(road.portal.task(&row.id).await?)
+    road.portal.update_task(&transfer, &current).await?;
+    Ok(road.portal.task(&transfer).await?)
 }
 
 /// Until when the portal offers a transfer.

@@ -17,7 +17,7 @@ use crate::address;
 use crate::alias::{self, Alias};
 use crate::line::Traveller;
 use crate::road::Road;
-use crate::send::{SendError, chain, draft_at_portal, missing_at_portal, send_parts};
+use crate::send::{SendError, chain, draft_at_portal, draft_of, missing_at_portal, send_parts};
 use crate::worker::{Worked, Worker};
 
 /// Studies looked at together: more do not arrive at once.
@@ -72,7 +72,8 @@ impl SendAhead {
         if parts.is_empty() {
             return Ok(());
         }
-        draft_at_portal(road, &row, &addressee.ura, &alias.addressee, alias.urgent).await?;
+        let draft = draft_of(road, &row, &addressee.ura, &alias.addressee, alias.urgent);
+        draft_at_portal(road, row.id, draft, false).await?;
         let missing = missing_at_portal(road, row.id, &parts).await?;
         let (to_send, there): (Vec<_>, Vec<_>) =
             parts.into_iter().partition(|part| missing.contains(&part.digest));
