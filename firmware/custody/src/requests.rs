@@ -208,7 +208,8 @@ impl Custody {
             .await
     }
 
-    /// Forgets what was asked in requests that ended before a moment. That they were made, and how they ended, stays.
+    /// Forgets what was asked in requests that ended before a moment, or could be answered no more since: a promise may be
+    /// broken, and a portal may forget. That they were made, and how they ended, stays.
     ///
     /// # Errors
     /// If it was not committed.
@@ -218,8 +219,9 @@ impl Custody {
                 connection
                     .prepare_cached(
                         "UPDATE request SET sealed_words = NULL, letter = NULL
-                         WHERE sealed_words IS NOT NULL AND changed_at < ?1
-                           AND state IN ('answered', 'refused', 'withdrawn', 'expired')",
+                         WHERE sealed_words IS NOT NULL
+                           AND (valid_until < ?1
+                                OR changed_at < ?1 AND state IN ('answered', 'refused', 'withdrawn', 'expired'))",
                     )?
                     .execute([micros(ended_before)])?;
                 Ok(())

@@ -221,7 +221,8 @@ pub fn rank(valid_from: Timestamp, valid_until: Timestamp, now: Timestamp) -> (b
     (valid_from <= now && now <= valid_until, valid_from, valid_until)
 }
 
-/// The pair for a use: from the credentials or sealed, whichever has the higher [`rank`]. Nothing if there is neither.
+/// The pair for a use: from the credentials or sealed, whichever has the higher [`rank`]; of equals the sealed one, so that
+/// what could be imported is used. Nothing if there is neither.
 ///
 /// # Errors
 /// If one of them is there and cannot be read.
@@ -240,7 +241,7 @@ pub fn choose(
     let own = sealed.pair(what)?;
     let rank_of = |pair: &Pair| rank(pair.facts.not_before, pair.facts.not_after, now);
     Ok(match (given, own) {
-        (Some(given), Some(own)) if rank_of(&own) > rank_of(&given) => Some(own),
+        (Some(given), Some(own)) if rank_of(&own) >= rank_of(&given) => Some(own),
         (Some(given), _) => Some(given),
         (None, own) => own,
     })

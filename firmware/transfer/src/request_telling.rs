@@ -82,6 +82,10 @@ pub(crate) async fn tell(road: &Road, telling: RequestTelling, id: TransferId) -
         RequestTelling::Answered => answer(road, id, task_of::answered).await,
         RequestTelling::Refuse => {
             let row = road.custody.request(id).await?;
+            // It was put aside because it was not believed, and came again in a letter that is: a person looks anew.
+            if row.as_ref().is_some_and(|row| row.request.state != RequestState::Refused) {
+                return Ok(());
+            }
             let reason = row.and_then(|row| row.refusal).unwrap_or(RequestRefusal::Other);
             answer(road, id, |task| task_of::refused(task, reason)).await
         }

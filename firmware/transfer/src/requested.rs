@@ -133,14 +133,16 @@ async fn not_believed(road: &Road, notice: &TransferNotice, why: &str) -> Result
 /// If nobody asks any more, or storage failed.
 pub async fn refuse(road: &Road, id: TransferId, reason: RequestRefusal, by: &str) -> Result<(), StepError> {
     let messages = vec![message(road, RequestTelling::Refuse, id)];
-    let records = vec![audit(road, id, by, "request-refuse", Confidential::new(reason.code()))];
     let Some(row) = road.custody.request(id).await? else {
+        // Whoever sent it learns no reason: nobody knows who that is.
+        let records = vec![audit(road, id, by, "request-put-aside", Confidential::default())];
         let is_put_aside = road.custody.put_aside_unbelieved(id, messages, records).await?;
         return if is_put_aside { Ok(()) } else { Err(NotNow.into()) };
     };
     if row.request.state != RequestState::Open {
         return Err(NotNow.into());
     }
+    let records = vec![audit(road, id, by, "request-refuse", Confidential::new(reason.code()))];
     let (from, to) = (RequestState::Open, RequestState::Refused);
     let change = RequestChange::Move { id, from, to, refusal: Some(reason) };
     Ok(road.custody.change_requests(vec![change], messages, records, road.now()).await?)
@@ -198,9 +200,12 @@ pub(crate) async fn with_answer(
         return Ok(changes);
     }
     changes.requests.push(RequestChange::Answer { id, transfer: row.id });
-    if request.request.state == RequestState::Open {
-        let (from, to) = (RequestState::Open, RequestState::Answered);
+    // Images that leave all the same, after a refusal or an end, answer it too, as the other side will see it.
+    let (from, to) = (request.request.state, RequestState::Answered);
+    if from.may_become(to) {
         changes.requests.push(RequestChange::Move { id, from, to, refusal: None });
+    }
+    if from == RequestState::Open {
         changes.outbox.push(message(road, RequestTelling::Answered, id));
     }
     let detail = Confidential::new(row.id.to_string());

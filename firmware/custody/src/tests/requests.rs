@@ -115,6 +115,17 @@ async fn answers_are_kept_once_each_and_words_are_forgotten_after_the_end() {
 }
 
 #[tokio::test]
+async fn what_nobody_can_answer_any_more_is_forgotten_in_whatever_state_it_is() {
+    let (_dir, custody) = empty_ward();
+    custody.change_requests(vec![RequestChange::New(Box::new(open()))], vec![], vec![], at(1)).await.unwrap();
+    for (before, is_known) in [(1000, true), (1001, false)] {
+        custody.forget_requests(at(before)).await.unwrap();
+        let row = custody.request(request_id()).await.unwrap().unwrap();
+        assert_eq!((row.request.state, row.request.words.is_some()), (RequestState::Open, is_known));
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_believed_is_told_once_and_goes_when_it_is_put_aside_or_believed() {
     let (_dir, custody) = empty_ward();
     let unbelieved = UnbelievedRequest {
