@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::{AeTitle, SeriesInstanceUid, SopInstanceUid, StudyInstanceUid};
 use dicom_dictionary_std::uids;
 
@@ -53,11 +54,16 @@ pub async fn find(
 ) -> Result<Vec<Found>, QueryError> {
     // What cannot be sent needs no association.
     query.identifier(Encoding::ImplicitLittle)?;
-    let mut asking = Asking::open(node, calling, limits).await?;
+    let models = if query.level == QueryLevel::Patient { PATIENTS } else { STUDIES };
+    let mut asking = Asking::open(node, calling, models, limits).await?;
     let mut answers = Vec::new();
     let mut seen = Seen::default();
+    // An archive without patient root names its patients beside their studies.
+    let by_studies = query.level == QueryLevel::Patient && asking.model == Model::StudyRoot;
+    let asked_for =
+        if by_studies { Query { level: QueryLevel::Study, ..query.clone() } } else { query.clone() };
     let asked = asking
-        .each(query, |found| {
+        .each(&asked_for, |found| {
             if answers.len() < query.most && seen.is_new(query.level, &found) {
                 answers.push(found);
             }
@@ -80,7 +86,7 @@ pub async fn count_instances(
     study: &StudyInstanceUid,
 ) -> Result<Option<u32>, QueryError> {
     let counting = async {
-        let mut asking = Asking::open(node, calling, COUNTING).await?;
+        let mut asking = Asking::open(node, calling, STUDIES, COUNTING).await?;
         let counted = asking.count(study).await;
         asking.end(counted.as_ref().map(|_| Ended::InOrder)).await;
         counted
@@ -98,17 +104,59 @@ impl Seen {
     /// Whether this answer is of something that was not there before. What has no name is always new.
     fn is_new(&mut self, level: QueryLevel, found: &Found) -> bool {
         let name = match level {
+            QueryLevel::Patient => return self.is_new_patient(found),
             QueryLevel::Study => found.study.as_ref().map(StudyInstanceUid::as_str),
             QueryLevel::Series => found.series.as_ref().map(SeriesInstanceUid::as_str),
             QueryLevel::Image => found.sop_instance.as_ref().map(SopInstanceUid::as_str),
         };
         name.is_none_or(|name| self.0.insert(name.to_owned()))
     }
+
+    /// By number and issuer; without a number by everything that the archive says of the patient.
+    fn is_new_patient(&mut self, found: &Found) -> bool {
+        let patient = &found.patient;
+        let number = [&patient.id, &patient.id_issuer];
+        let rest = [&patient.name, &patient.birth_date, &patient.sex];
+        let said = number.into_iter().chain(patient.id.is_none().then_some(rest).into_iter().flatten());
+        let name: Vec<&str> = said.map(|text| text.as_ref().map_or("", Confidential::reveal)).collect();
+        self.0.insert(name.join("\\"))
+    }
+}
+
+/// What is asked of whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Model {
+    PatientRoot,
+    StudyRoot,
+    Worklist,
+}
+
+/// Models for a question, the best first.
+const PATIENTS: &[Model] = &[Model::PatientRoot, Model::StudyRoot];
+const STUDIES: &[Model] = &[Model::StudyRoot];
+
+impl Model {
+    /// Its SOP class (PS3.4 annexes B.5 and K.6).
+    fn class(self) -> &'static str {
+        match self {
+            Model::PatientRoot => uids::PATIENT_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+            Model::StudyRoot => uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND,
+            Model::Worklist => uids::MODALITY_WORKLIST_INFORMATION_MODEL_FIND,
+        }
+    }
+
+    fn service(self) -> &'static str {
+        match self {
+            Model::PatientRoot => "patient root queries (C-FIND)",
+            Model::StudyRoot => "study root queries (C-FIND)",
+            Model::Worklist => "modality worklists (C-FIND)",
+        }
+    }
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+pub(crate) enum Ended {
     /// With its final response.
     InOrder,
     /// We have enough, and the peer does not stop: only A-ABORT is left.
@@ -116,26 +164,40 @@ enum Ended {
 }
 
 /// An association for queries.
-struct Asking {
+pub(crate) struct Asking {
     open: Requested<PeerStream>,
+    model: Model,
     context: u8,
     encoding: Encoding,
     last_message: u16,
 }
 
 impl Asking {
-    async fn open(node: &PeerNode, calling: &AeTitle, limits: AssociationLimits) -> Result<Self, QueryError> {
-        let stream = connect(node, &limits).await?;
-        let pairs = pairs(uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND);
-        let open = request(stream, &node.ae_title, calling, &pairs, limits).await?;
-        let Some((context, encoding)) = readable(&open, &pairs) else {
-            open.wire.abort().await;
-            return Err(QueryError::NotOffered { service: "study root queries (C-FIND)" });
-        };
-        Ok(Asking { open, context, encoding, last_message: 0 })
+    /// How identifiers are written on this association.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
-    async fn end(self, asked: Result<Ended, &QueryError>) {
+    pub(crate) async fn open(
+        node: &PeerNode,
+        calling: &AeTitle,
+        models: &'static [Model],
+        limits: AssociationLimits,
+    ) -> Result<Self, QueryError> {
+        let stream = connect(node, &limits).await?;
+        let offers: Vec<_> = models.iter().map(|model| (*model, pairs(model.class()))).collect();
+        let all: Vec<_> = offers.iter().flat_map(|(_, pairs)| pairs.clone()).collect();
+        let open = request(stream, &node.ae_title, calling, &all, limits).await?;
+        let granted = offers.iter().find_map(|(model, pairs)| Some((*model, readable(&open, pairs)?)));
+        let Some((model, (context, encoding))) = granted else {
+            open.wire.abort().await;
+            let wanted = models.last().copied().unwrap_or(Model::StudyRoot);
+            return Err(QueryError::NotOffered { service: wanted.service() });
+        };
+        Ok(Asking { open, model, context, encoding, last_message: 0 })
+    }
+
+    pub(crate) async fn end(self, asked: Result<Ended, &QueryError>) {
         match asked {
             Ok(Ended::InOrder) | Err(QueryError::Refused { .. }) => self.open.end_after_last().await,
             Err(QueryError::Conversation(error)) => self.open.end(Some(error)).await,
@@ -157,10 +219,21 @@ impl Asking {
         mut take: impl FnMut(Found) -> ControlFlow<()>,
     ) -> Result<Ended, QueryError> {
         let identifier = query.identifier(self.encoding)?;
+        self.each_identifier(identifier, |answer, encoding| {
+            Ok(take(Found::read(answer, encoding).map_err(|_| QueryError::Identifier)?))
+        })
+        .await
+    }
+
+    /// The same for whatever an identifier asks.
+    pub(crate) async fn each_identifier(
+        &mut self,
+        identifier: Vec<u8>,
+        mut take: impl FnMut(&[u8], Encoding) -> Result<ControlFlow<()>, QueryError>,
+    ) -> Result<Ended, QueryError> {
         let message_id = self.last_message.wrapping_add(1);
         self.last_message = message_id;
-        let class = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
-        let command = dimse::find_request(message_id, class);
+        let command = dimse::find_request(message_id, self.model.class());
         self.open.say(self.context, &command, Some(identifier)).await?;
         let mut cancelled = false;
         let mut left = MOST_ANSWERS;
@@ -193,8 +266,7 @@ impl Asking {
             if cancelled {
                 continue;
             }
-            let found = Found::read(&message.data_set, self.encoding).map_err(|_| QueryError::Identifier)?;
-            if take(found).is_break() {
+            if take(&message.data_set, self.encoding)?.is_break() {
                 self.open.say(self.context, &dimse::cancel_request(message_id), None).await?;
                 (cancelled, left) = (true, STRAGGLERS);
             }

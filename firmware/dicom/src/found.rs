@@ -39,6 +39,7 @@ impl Found {
             sop_class: sniffed.sop_class,
             sop_instance: sniffed.sop_instance,
             patient: attributes.patient,
+            identifiers: sniffed.identifiers,
             accession_number: attributes.accession_number,
             study_date: attributes.study_date,
             study_time: attributes.study_time,

@@ -98,6 +98,8 @@ mod upper_layer;
 mod walk;
 // One end of an association.
 mod wire;
+// Scheduled imports: modality worklist SCU.
+mod worklist;
 
 pub use ask_commitment::{CommitmentError, report_commitment, request_commitment};
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
@@ -126,9 +128,10 @@ pub use policy::{
 };
 pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
 pub use retrieve::{MoveOutcome, MoveProgress, move_study};
-pub use sniff::attributes_of;
+pub use sniff::{attributes_of, identifiers_of};
 pub use status::{DimseStatus, StatusFamily};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
+pub use worklist::{ScheduledImport, WorklistQuery, find_scheduled};
 
 /// Names this implementation (PS3.7 annex D.3.3.2). Derived from a UUID (PS3.5 annex B.2), so nobody had to register it.
 pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.165356100022821620729156509321786175141";

@@ -3,7 +3,7 @@
 //! Keys are those of one level and the unique keys of the levels above: what every archive understands, without relational
 //! queries (PS3.4 C.4.1.2.2). Each key is checked before it is sent.
 
-use beeldbox_protocol::clinical::{Confidential, Patient};
+use beeldbox_protocol::clinical::{Confidential, Patient, PatientIdentifiers};
 use beeldbox_protocol::ident::{SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -20,6 +20,8 @@ const LONGEST_KEY: usize = 64;
 /// Of what the answers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryLevel {
+    /// Patients: patient root (PS3.4 annex C.6.1), or studies where the archive offers only those.
+    Patient,
     /// Studies.
     Study,
     /// Series of one study; needs [`Query::study`].
@@ -75,6 +77,8 @@ pub struct Found {
     pub sop_instance: Option<SopInstanceUid>,
     /// The patient, as the archive names him or her.
     pub patient: Patient,
+    /// Every number of the patient that the archive names.
+    pub identifiers: PatientIdentifiers,
     /// Accession Number (0008,0050).
     pub accession_number: Option<Confidential>,
     /// Study Date (0008,0020), `YYYYMMDD`.
@@ -159,11 +163,22 @@ impl Query {
         self.check()?;
         let mut keys = Keys::new(encoding, self.texts());
         match self.level {
+            QueryLevel::Patient => self.patient_keys(&mut keys),
             QueryLevel::Study => self.study_keys(&mut keys),
             QueryLevel::Series => self.series_keys(&mut keys),
             QueryLevel::Image => self.image_keys(&mut keys),
         }
         Ok(keys.writer.finish())
+    }
+
+    fn patient_keys(&self, keys: &mut Keys) {
+        keys.plain(tags::QUERY_RETRIEVE_LEVEL, b"CS", Some("PATIENT"));
+        keys.confidential(tags::PATIENT_NAME, b"PN", self.patient_name.as_ref());
+        keys.confidential(tags::PATIENT_ID, b"LO", self.patient_id.as_ref());
+        keys.plain(tags::ISSUER_OF_PATIENT_ID, b"LO", None);
+        keys.confidential(tags::PATIENT_BIRTH_DATE, b"DA", self.birth_date.as_ref());
+        keys.plain(tags::PATIENT_SEX, b"CS", None);
+        keys.writer.sequence::<()>(tags::OTHER_PATIENT_I_DS_SEQUENCE, &[], |_, ()| {});
     }
 
     fn study_keys(&self, keys: &mut Keys) {
@@ -218,7 +233,8 @@ impl Query {
         ];
         for (key, text) in texts {
             let Some(text) = text.as_ref().map(Confidential::reveal) else { continue };
-            if self.level != QueryLevel::Study {
+            let is_of_patient = key != "accession number" && self.level == QueryLevel::Patient;
+            if self.level != QueryLevel::Study && !is_of_patient {
                 return refuse(key, "belongs to the study level");
             }
             if text.chars().count() > LONGEST_KEY {
@@ -245,13 +261,16 @@ impl Query {
         }
         let (study, series) = (self.study.is_some(), self.series.is_some());
         match self.level {
+            QueryLevel::Patient if study || series || self.modality.is_some() => {
+                refuse("study", "belongs below patient level")
+            }
             QueryLevel::Study if series => refuse("series", "belongs to the series level"),
             QueryLevel::Series | QueryLevel::Image if !study => {
                 refuse("study", "is needed below study level")
             }
             QueryLevel::Image if !series => refuse("series", "is needed at image level"),
             QueryLevel::Image if self.modality.is_some() => refuse("modality", "belongs to the series level"),
-            QueryLevel::Study | QueryLevel::Series | QueryLevel::Image => Ok(()),
+            QueryLevel::Patient | QueryLevel::Study | QueryLevel::Series | QueryLevel::Image => Ok(()),
         }
     }
 }
@@ -290,14 +309,14 @@ fn is_day(text: &str) -> bool {
 }
 
 /// An identifier being written.
-struct Keys {
-    writer: DataSetWriter,
+pub(crate) struct Keys {
+    pub(crate) writer: DataSetWriter,
     /// ISO 8859-1 if all texts fit: more archives know it than UTF-8.
     latin: bool,
 }
 
 impl Keys {
-    fn new(encoding: Encoding, texts: [Option<&str>; 3]) -> Self {
+    pub(crate) fn new(encoding: Encoding, texts: [Option<&str>; 3]) -> Self {
         let mut writer = DataSetWriter::new(encoding);
         let mut characters = texts.into_iter().flatten().flat_map(str::chars);
         let latin = characters.clone().all(|c| u8::try_from(c).is_ok());
@@ -308,7 +327,7 @@ impl Keys {
         Keys { writer, latin }
     }
 
-    fn plain(&mut self, tag: Tag, vr: &[u8; 2], text: Option<&str>) {
+    pub(crate) fn plain(&mut self, tag: Tag, vr: &[u8; 2], text: Option<&str>) {
         self.writer.text(tag, *vr, text.unwrap_or_default().as_bytes());
     }
 
@@ -316,7 +335,7 @@ impl Keys {
         self.writer.uid(tag, uid.unwrap_or_default());
     }
 
-    fn confidential(&mut self, tag: Tag, vr: &[u8; 2], text: Option<&Confidential>) {
+    pub(crate) fn confidential(&mut self, tag: Tag, vr: &[u8; 2], text: Option<&Confidential>) {
         let text = text.map(Confidential::reveal).unwrap_or_default();
         let latin: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
         match latin {

@@ -6,7 +6,9 @@
 
 use std::io::Read;
 
-use beeldbox_protocol::clinical::{Confidential, InstanceAttributes};
+use beeldbox_protocol::clinical::{
+    Confidential, InstanceAttributes, IssuerOfNumber, PatientIdentifier, PatientIdentifiers,
+};
 use beeldbox_protocol::ident::{
     Bsn, SeriesInstanceUid, SopClassUid, SopInstanceUid, StudyInstanceUid, TransferSyntaxUid,
 };
@@ -27,8 +29,10 @@ const STOP_AT: Tag = Tag(0x0028, 0x0000);
 const DICOM_ROOT: &str = "1.2.840.10008.";
 /// GE's private syntax: Implicit VR Little Endian with pixels in big endian.
 const GE_PRIVATE: &str = "1.2.840.113619.5.2";
-/// Marks of the issuer of citizen service numbers: its assigning authority name and its OID.
-const BSN_ISSUERS: [&str; 3] = ["BSN", "NLMINBIZA", "2.16.840.1.113883.2.4.6.3"];
+/// Other Patient IDs (0010,1000): retired, and still written.
+const OTHER_PATIENT_IDS_RETIRED: Tag = Tag(0x0010, 0x1000);
+/// Most other numbers of a patient that are kept.
+const MOST_OTHER_IDS: usize = 32;
 
 /// What was found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -38,12 +42,20 @@ pub(crate) struct Sniffed {
     pub(crate) study: Option<StudyInstanceUid>,
     pub(crate) series: Option<SeriesInstanceUid>,
     pub(crate) attributes: InstanceAttributes,
+    /// Every place in which a number of the patient stands.
+    pub(crate) identifiers: PatientIdentifiers,
 }
 
 /// What the beginning of a data set says of patient and study: exactly what was read when the instance came in, as far
 /// as the same bytes are there (at most 1 MiB is looked at).
 pub fn attributes_of(beginning: &[u8], transfer_syntax: &TransferSyntaxUid) -> InstanceAttributes {
     sniff(beginning, transfer_syntax.as_str()).0.attributes
+}
+
+/// Every place in which the beginning of a data set has a number of the patient; at most 32 beside Patient ID. At most 1 MiB
+/// is looked at.
+pub fn identifiers_of(beginning: &[u8], transfer_syntax: &TransferSyntaxUid) -> PatientIdentifiers {
+    sniff(beginning, transfer_syntax.as_str()).0.identifiers
 }
 
 /// Reads what can be read. The flag says that more bytes would bring nothing.
@@ -104,15 +116,8 @@ struct Sight {
     found: Sniffed,
     charset: CharacterSets,
     /// The identifier of the current item of Other Patient IDs, and that of the patient.
-    id: Identifier,
-    root_id: Identifier,
-}
-
-/// A patient identifier with what is said about its issuer.
-#[derive(Default)]
-struct Identifier {
-    value: Option<String>,
-    from_bsn_issuer: bool,
+    id: PatientIdentifier,
+    root_id: PatientIdentifier,
 }
 
 /// Reads what can be read in this encoding. The flag says that more bytes would bring nothing.
@@ -120,6 +125,9 @@ pub(crate) fn read(data: &[u8], encoding: Encoding) -> (Sniffed, bool) {
     let mut sight = Sight::default();
     let end = walk(data, encoding, &mut sight);
     sight.root_bsn();
+    if !sight.root_id.id.is_empty() {
+        sight.found.identifiers.patient_id = Some(sight.root_id);
+    }
     (sight.found, end != End::CutOff)
 }
 
@@ -154,7 +162,7 @@ impl Onlooker for Sight {
 
     fn item_begins(&mut self, path: &[Tag]) {
         if path == [tags::OTHER_PATIENT_I_DS_SEQUENCE] {
-            self.id = Identifier::default();
+            self.id = PatientIdentifier::default();
         }
     }
 
@@ -196,11 +204,16 @@ impl Sight {
             tags::PATIENT_SEX => patient.sex = withheld(),
             tags::PATIENT_ID => {
                 patient.id = withheld();
-                self.root_id.value = Some(text.to_owned());
+                self.root_id.id = Confidential::new(text);
             }
             tags::ISSUER_OF_PATIENT_ID => {
                 patient.id_issuer = withheld();
-                self.root_id.from_bsn_issuer |= names_bsn_issuer(text);
+                self.root_id.issuer = withheld();
+            }
+            OTHER_PATIENT_IDS_RETIRED => {
+                let values = text.split('\\').map(str::trim).filter(|value| !value.is_empty());
+                self.found.identifiers.other_retired =
+                    values.take(MOST_OTHER_IDS).map(Confidential::new).collect();
             }
             _ => {}
         }
@@ -209,11 +222,12 @@ impl Sight {
     fn take_nested(&mut self, path: &[Tag], tag: Tag, text: &str) {
         let at_root = path == [tags::ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE];
         let identifier = if at_root { &mut self.root_id } else { &mut self.id };
+        let withheld = || Some(Confidential::new(text));
         match tag {
-            tags::PATIENT_ID => identifier.value = Some(text.to_owned()),
-            tags::ISSUER_OF_PATIENT_ID | tags::UNIVERSAL_ENTITY_ID => {
-                identifier.from_bsn_issuer |= names_bsn_issuer(text);
-            }
+            tags::PATIENT_ID => identifier.id = Confidential::new(text),
+            tags::ISSUER_OF_PATIENT_ID => identifier.issuer = withheld(),
+            tags::UNIVERSAL_ENTITY_ID => identifier.universal_id = withheld(),
+            tags::IDENTIFIER_TYPE_CODE => identifier.type_code = withheld(),
             _ => {}
         }
     }
@@ -223,6 +237,10 @@ impl Sight {
         let item = std::mem::take(&mut self.id);
         if self.found.attributes.patient.bsn.is_none() {
             self.found.attributes.patient.bsn = bsn(&item);
+        }
+        let others = &mut self.found.identifiers.other;
+        if !item.id.is_empty() && others.len() < MOST_OTHER_IDS {
+            others.push(item);
         }
     }
 
@@ -234,14 +252,11 @@ impl Sight {
     }
 }
 
-fn bsn(identifier: &Identifier) -> Option<Bsn> {
-    identifier.value.as_ref().filter(|_| identifier.from_bsn_issuer)?.parse().ok()
-}
-
-/// Whether the text, or one of its `^`- or `&`-separated parts, names the issuer of citizen service numbers.
-fn names_bsn_issuer(text: &str) -> bool {
-    text.split(['^', '&', '\\'])
-        .any(|part| BSN_ISSUERS.iter().any(|issuer| part.trim().eq_ignore_ascii_case(issuer)))
+fn bsn(identifier: &PatientIdentifier) -> Option<Bsn> {
+    match identifier.issued_by() {
+        IssuerOfNumber::Bsn => identifier.id.reveal().parse().ok(),
+        IssuerOfNumber::Other | IssuerOfNumber::Unnamed => None,
+    }
 }
 
 #[cfg(test)]
