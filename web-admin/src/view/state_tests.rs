@@ -54,6 +54,7 @@ const HOLDS: [HoldCode; 16] = [
     HoldCode::PatientIdMissing,
     HoldCode::PackDamaged,
     HoldCode::AskedBack,
+    HoldCode::SetAside,
     HoldCode::UnknownToThisVersion,
 ];
 

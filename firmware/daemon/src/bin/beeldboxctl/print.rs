@@ -419,6 +419,7 @@ fn held(reason: &HoldCode) -> &'static str {
         HoldCode::AskedBack => {
             "the sender asks for it back and some of it is in the PACS; remove it there and answer, or say no"
         }
+        HoldCode::SetAside => "somebody here has set it aside; the audit trail says who and why; resume puts it back",
         HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
     }
 }
