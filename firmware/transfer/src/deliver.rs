@@ -16,8 +16,8 @@ use beeldbox_custody::{
     ReadError, State, TransferRow, WaitReason,
 };
 use beeldbox_dicom::{
-    AssociateError, AssociationLimits, DimseStatus, OutgoingInstance, OutgoingSource, SourceError,
-    StoreAssociation, StoreError,
+    AssociateError, AssociationLimits, CoercedSource, Coercions, DimseStatus, OutgoingInstance,
+    OutgoingSource, SourceError, StoreAssociation, StoreError,
 };
 use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::Confidential;
@@ -26,6 +26,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
+use crate::coerced;
 use crate::fetch::sign_receipt;
 use crate::inbound::InboundEvent;
 use crate::portal_client::Disposition;
@@ -44,6 +45,9 @@ const QUEUED_CHUNKS: usize = 8;
 
 /// Status noted for an instance for which the PACS accepted no presentation context. Not a DIMSE status.
 pub const NO_CONTEXT: u16 = 0xFFFF;
+
+/// Status noted for an instance into which the local patient could not be put. Not a DIMSE status.
+pub const NOT_COERCED: u16 = 0xFFFE;
 
 /// Delivers what is due.
 pub struct Deliverer {
@@ -143,6 +147,8 @@ impl Worker for Deliverer {
 struct Delivery {
     instances: Vec<InstanceRow>,
     settled: HashMap<i64, u16>,
+    /// What is changed in them.
+    coercions: Option<Coercions>,
 }
 
 async fn load(road: &Road, row: &TransferRow, collection: CollectionId) -> Result<Delivery, DeliverError> {
@@ -156,7 +162,12 @@ async fn load(road: &Road, row: &TransferRow, collection: CollectionId) -> Resul
         instances.extend(page);
     }
     let settled = road.custody.deliveries(row.id).await?;
-    Ok(Delivery { instances, settled: settled.into_iter().map(|d| (d.instance, d.status)).collect() })
+    let coercions = coerced::plan(row, &road.settings.name).map_err(|_| DeliverError::Incomplete)?;
+    Ok(Delivery {
+        instances,
+        settled: settled.into_iter().map(|d| (d.instance, d.status)).collect(),
+        coercions,
+    })
 }
 
 async fn deliver(road: &Road, row: &TransferRow) -> Result<(), DeliverError> {
@@ -235,8 +246,13 @@ async fn store_all(
                 break;
             }
         }
-        match store_one(road, association, instance).await {
+        match store_one(road, association, instance, delivery.coercions.as_ref()).await {
             Ok(status) => fresh.push((instance.id, status)),
+            Err(DeliverError::Store(StoreError::Source(source))) if source.coercion().is_some() => {
+                // The association is gone with it; the next takes up what is left.
+                fresh.push((instance.id, NOT_COERCED));
+                break;
+            }
             Err(error) => {
                 outcome = Err(error);
                 break;
@@ -265,6 +281,7 @@ async fn store_one(
     road: &Road,
     association: &mut StoreAssociation,
     instance: &InstanceRow,
+    coercions: Option<&Coercions>,
 ) -> Result<u16, DeliverError> {
     if !association.accepts(&instance.sop_class, &instance.transfer_syntax) {
         return Ok(NO_CONTEXT);
@@ -276,8 +293,14 @@ async fn store_one(
         transfer_syntax: instance.transfer_syntax.clone(),
         size_hint: Some(instance.size_bytes),
     };
-    let mut source = OpenedInstance::start(reader);
-    let stored = association.store(&outgoing, &mut source).await?;
+    let source = OpenedInstance::start(reader);
+    let stored = match coercions {
+        None => association.store(&outgoing, &mut { source }).await?,
+        Some(coercions) => match CoercedSource::new(source, coercions, &instance.transfer_syntax) {
+            Ok(mut coerced) => association.store(&outgoing, &mut coerced).await?,
+            Err(_) => return Ok(NOT_COERCED),
+        },
+    };
     if stored.status.is_worth_retrying() {
         return Err(DeliverError::PacsBusy);
     }

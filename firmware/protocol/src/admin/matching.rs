@@ -210,7 +210,7 @@ pub struct ProposalLine {
 }
 
 /// Under which patient of this hospital a transfer is filed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LocalChoice {
     /// The patient number of this hospital.
     pub patient_id: Confidential,

@@ -166,7 +166,7 @@ pub enum AskCode {
 pub struct RefusedInstance {
     /// Its place in the letter's list, from zero.
     pub position: u32,
-    /// DIMSE status, or 0xFFFF if no presentation context was accepted.
+    /// DIMSE status; 0xFFFF if no presentation context was accepted, 0xFFFE if the local patient could not be put into it.
     pub status: u16,
 }
 
