@@ -38,7 +38,7 @@ const WAITS: [WaitCode; 7] = [
     WaitCode::Technician,
 ];
 
-const HOLDS: [HoldCode; 16] = [
+const HOLDS: [HoldCode; 17] = [
     HoldCode::RecipientKeyChanged,
     HoldCode::RecipientNotVerified,
     HoldCode::SenderNotVerified,
