@@ -70,6 +70,8 @@ mod listen;
 mod messages;
 // Presentation contexts and user information, with the reason of each refusal.
 mod negotiate;
+// The beginning of a DICOM file.
+mod part10;
 // Timers, deadlines, least rate.
 mod patience;
 // PDUs as types, and the codec of association PDUs.
@@ -120,6 +122,7 @@ pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 pub use listen::{ListenError, Listeners, listen};
+pub use part10::file_head;
 pub use pdu::WireError;
 pub use peer_stream::PeerStream;
 pub use policy::{

@@ -44,6 +44,8 @@ pub mod est;
 pub mod fetch;
 // What came to another department of ours.
 pub mod forward;
+// What lies here, handed out.
+pub mod hand_out;
 // The inbound machine.
 pub mod inbound;
 // Whose part goes next.
