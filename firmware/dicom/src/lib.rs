@@ -42,6 +42,8 @@ mod data_set;
 mod deliver;
 // Verification SCU, step by step.
 mod diagnose;
+// The directory of a DICOM folder.
+mod dicom_dir;
 // Command sets.
 mod dimse;
 // Verification SCU.
@@ -116,6 +118,7 @@ pub use deliver::{
     associate_over,
 };
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
+pub use dicom_dir::{FolderFile, RecordAttributes, directory};
 pub use echo::{EchoError, echo, echo_over};
 pub use find::{count_instances, find};
 pub use greeting::Greeting;

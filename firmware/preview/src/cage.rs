@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
 };
 
 /// Address space, in bytes.
@@ -71,9 +72,8 @@ pub fn enter() -> Result<()> {
 /// Threads of this process, and no other process.
 fn threads_only() -> Result<SeccompRule> {
     let thread = u64::try_from(libc::CLONE_THREAD).context("the filter")?;
-    let is_thread =
-        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), thread)
-            .context("the filter")?;
+    let is_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), thread)
+        .context("the filter")?;
     SeccompRule::new(vec![is_thread]).context("the filter")
 }
 

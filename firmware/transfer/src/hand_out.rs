@@ -38,6 +38,7 @@ pub struct OutgoingFile {
     pub instance: InstanceRow,
     reader: FrameReader,
     coercer: Option<Coercer>,
+    head: usize,
     ready: Vec<u8>,
     given: usize,
     is_at_end: bool,
@@ -66,17 +67,14 @@ pub async fn open(
     let reader = road.custody.open_instance(&row).await?;
     let coercer = coercions.map(|coercions| Coercer::new(coercions, &row.transfer_syntax)).transpose()?;
     let ready = file_head(&row.sop_class, &row.sop_instance, &row.transfer_syntax);
-    Ok(OutgoingFile { instance: row, reader, coercer, ready, given: 0, is_at_end: false })
+    Ok(OutgoingFile { instance: row, reader, coercer, head: ready.len(), ready, given: 0, is_at_end: false })
 }
 
 /// What is changed in the images of a study that is filed under a patient of this hospital.
 ///
 /// # Errors
 /// If the ledger cannot be read.
-pub async fn coercions_of(
-    road: &Road,
-    collection: CollectionId,
-) -> Result<Option<Coercions>, HandOutError> {
+pub async fn coercions_of(road: &Road, collection: CollectionId) -> Result<Option<Coercions>, HandOutError> {
     let study = road.custody.stored_study(collection).await?.ok_or(HandOutError::Unknown)?;
     Ok(coercions(road, &study))
 }
@@ -106,6 +104,11 @@ impl Read for OutgoingFile {
 }
 
 impl OutgoingFile {
+    /// Bytes before the data set. Known before anything is read.
+    pub fn head_length(&self) -> usize {
+        self.head
+    }
+
     fn fill(&mut self) -> Result<(), HandOutError> {
         match (self.reader.next_chunk()?, &mut self.coercer) {
             (Some(chunk), None) => self.ready = chunk,

@@ -42,6 +42,8 @@ pub mod erase;
 pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
+// A study as a DICOM folder.
+pub mod folder;
 // What came to another department of ours.
 pub mod forward;
 // What lies here, handed out.

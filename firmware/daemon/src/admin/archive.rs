@@ -12,6 +12,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::{Confidential, Patient, StudySummary};
 use beeldbox_protocol::folding::folded;
+use beeldbox_transfer::folder;
 use beeldbox_transfer::hand_out::{self, HandOutError, OutgoingFile};
 use tokio::sync::mpsc;
 
@@ -36,6 +37,10 @@ impl Desk {
     pub(super) async fn content(&self, call: &Call) -> Option<Result<(Content, Pieces), Refusal>> {
         match &call.question {
             Question::Instance { instance } => Some(self.instance(*instance).await),
+            Question::Picture { instance, frame, edge, window } => {
+                let wanted = preview::Picture { frame: *frame, edge: *edge, window: *window };
+                Some(self.picture(*instance, wanted).await)
+            }
             Question::Folder { study } => Some(self.folder(*study, &call.actor.name).await),
             _ => None,
         }
@@ -131,6 +136,39 @@ impl Desk {
         Ok((content, pieces_of(file)))
     }
 
+    async fn picture(&self, number: i64, wanted: preview::Picture) -> Result<(Content, Pieces), Refusal> {
+        let file = hand_out::instance(&self.road, number).await.map_err(not_handed_out)?;
+        let png = preview::picture(file, wanted).await.map_err(|error| {
+            tracing::info!(%error, "an instance has no picture");
+            refusal(RefusalCode::NotSupported, "this instance has no picture that can be shown")
+        })?;
+        let (sender, pieces) = mpsc::channel(1);
+        // The receiver is here.
+        let _ = sender.try_send(Ok(png));
+        Ok((Content::Picture, pieces))
+    }
+
+    /// A study as a DICOM folder. The record of it is committed before the first byte leaves.
+    async fn folder(&self, study: StudyNumber, actor: &str) -> Result<(Content, Pieces), Refusal> {
+        let known = self.road.custody.stored_study(CollectionId(study.0)).await.map_err(storage)?;
+        let known = known.ok_or_else(unknown)?;
+        let random = self.road.random_bytes::<16>();
+        let name = format!("2.25.{}", u128::from_be_bytes(random));
+        let name = name.parse().map_err(|_| refusal(RefusalCode::Storage, "no name for the folder"))?;
+        self.record(actor, "hand-out", &known).await.map_err(storage)?;
+        let (sender, pieces) = mpsc::channel(QUEUED);
+        let (road, handle) = (self.road.clone(), tokio::runtime::Handle::current());
+        tokio::task::spawn_blocking(move || {
+            let out = std::io::BufWriter::with_capacity(PIECE, Outlet(sender.clone()));
+            if let Err(error) = folder::write(&road, &handle, &known, &name, out) {
+                tracing::warn!(%error, "a folder broke while it was handed out");
+                // Nobody may want it any more.
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        Ok((Content::Folder, pieces))
+    }
+
     pub(super) async fn record(
         &self,
         actor: &str,
@@ -144,7 +182,7 @@ impl Desk {
             transfer: study.transfers.last().map(|row| row.id),
             detail: Confidential::new(format!("study {}", study.collection.0)),
         };
-        self.road.custody.record(record).await
+        self.road.custody.append_audit(record).await
     }
 }
 
@@ -192,13 +230,29 @@ fn pieces_of(mut file: OutgoingFile) -> Pieces {
     pieces
 }
 
+/// Pieces go out through here.
+struct Outlet(mpsc::Sender<std::io::Result<Vec<u8>>>);
+
+impl std::io::Write for Outlet {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        self.0.blocking_send(Ok(bytes.to_vec())).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn stored_line(study: StoredStudy) -> StoredLine {
     let newest = study.transfers.last();
     let filed = study.transfers.iter().rev().find_map(|row| match &row.confidential.as_ref()?.filing {
         Some(Filing::Local(record)) => Some(record),
         Some(Filing::AsSent) | None => None,
     });
-    let patient = filed.map_or_else(|| study.patient.clone(), |record| with_local(&study.patient, &record.patient));
+    let patient =
+        filed.map_or_else(|| study.patient.clone(), |record| with_local(&study.patient, &record.patient));
     let accession = filed.and_then(|record| record.accession_number.clone());
     let summary = StudySummary {
         accession_number: accession.or_else(|| study.summary.accession_number.clone()),

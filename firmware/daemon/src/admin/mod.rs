@@ -5,8 +5,8 @@
 
 mod addenda;
 mod addressees;
-mod archive;
 mod answer;
+mod archive;
 mod certificates;
 mod lines;
 mod matching;

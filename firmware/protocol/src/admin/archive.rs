@@ -102,6 +102,8 @@ pub enum Content {
         /// How it is encoded.
         transfer_syntax: TransferSyntaxUid,
     },
+    /// A picture, as PNG.
+    Picture,
     /// A DICOM folder with DICOMDIR, as a ZIP archive.
     Folder,
 }

@@ -31,7 +31,8 @@ use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
 pub use archive::{
-    CONTENT_BREAKS, CONTENT_ENDS, Content, LONGEST_PIECE, StoredInstance, StoredLine, StoredPage, StoredSearch,
+    CONTENT_BREAKS, CONTENT_ENDS, Content, LONGEST_PIECE, StoredInstance, StoredLine, StoredPage,
+    StoredSearch,
 };
 pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
 pub use matching::{
@@ -359,6 +360,17 @@ pub enum Question {
     Instance {
         /// Which: its number.
         instance: i64,
+    },
+    /// A picture of one frame, never for diagnosis. Answered by [`Reply::Content`].
+    Picture {
+        /// Which instance: its number.
+        instance: i64,
+        /// Which frame, from zero.
+        frame: u32,
+        /// Most pixels on an edge, up to 1024.
+        edge: u32,
+        /// Centre and width of the window; without them as the image says.
+        window: Option<(f64, f64)>,
     },
     /// What an instance says of itself beside its bulk data, in the DICOM JSON model (PS3.18 annex F). Answered by
     /// [`Reply::Header`].
