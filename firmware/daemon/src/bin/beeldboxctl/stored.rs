@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use beeldbox_protocol::admin::{
-    CONTENT_BREAKS, CONTENT_ENDS, LONGEST_PIECE, MAX_PAGE, Question, Reply, StoredPage, StoredSearch, StudyNumber,
+    CONTENT_BREAKS, CONTENT_ENDS, LONGEST_PIECE, MAX_PAGE, Question, Reply, StoredPage, StoredSearch,
+    StudyNumber,
 };
 use beeldbox_protocol::clinical::Confidential;
 use clap::Args;
