@@ -105,7 +105,8 @@ pub use ask_commitment::{CommitmentError, report_commitment, request_commitment}
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
 pub use coerce::{
     CoercedSource, Coercer, CoercionError, CoercionOutcome, CoercionPlanError, CoercionRecord, Coercions,
-    Issuer, LocalOrder, LocalPatient, UniversalEntity, UniversalEntityKind,
+    ConversionError, ConvertedSource, Converter, Issuer, LocalOrder, LocalPatient, UniversalEntity,
+    UniversalEntityKind, convertible_to,
 };
 pub use commitment::{CommitmentRequest, CommitmentResult, ReferencedInstance};
 pub use conversation::ConversationError;
