@@ -116,7 +116,7 @@ pub use deliver::{
 };
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
 pub use echo::{EchoError, echo, echo_over};
-pub use find::{count_instances, find};
+pub use find::{count_instances, find, instances_held};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};

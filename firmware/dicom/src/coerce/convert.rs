@@ -15,27 +15,28 @@
 //! - Memory does not depend on the size of the instance.
 
 use beeldbox_protocol::ident::TransferSyntaxUid;
-use bytes::Bytes;
 use dicom_dictionary_std::uids;
-use flate2::{Decompress, FlushDecompress, Status};
 
+use self::inflating::Inflating;
 use self::vr::Signs;
+
 use super::CoercionError;
 use super::element::{
     self, Header, ITEM, ITEM_DELIMITER, LONGEST_HEADER, Parsed, SEQUENCE_DELIMITER, UNDEFINED, has_fragments,
 };
 use super::nesting::{Kind, Nesting};
 use crate::data_set::EXPLICIT_VR_BIG_ENDIAN;
-use crate::deliver::{OutgoingSource, SourceError};
+use crate::deliver::SourceError;
 use crate::walk::Encoding;
 
+// Out of a deflated stream.
+mod inflating;
+// As part of a delivery.
+mod source;
 // The VR that an element gets, and how its values are ordered.
 mod vr;
 
-/// Bytes that are inflated in one step.
-const STEP: usize = 64 * 1024;
-/// Deflated bytes that a source takes at once: they may inflate a thousandfold.
-const DEFLATED_BITE: usize = 512;
+pub use self::source::ConvertedSource;
 
 /// An instance that cannot be converted. Its data set is not what its transfer syntax says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,13 +76,6 @@ enum Way {
     Walking(Box<Walker>),
 }
 
-/// A raw deflate stream (PS3.5 annex A.5).
-struct Inflating {
-    inflate: Decompress,
-    has_ended: bool,
-    inflated: Vec<u8>,
-}
-
 impl Converter {
     /// From one transfer syntax to another; `None` if that is not one of [`convertible_to`].
     pub fn new(from: &TransferSyntaxUid, to: &TransferSyntaxUid) -> Option<Self> {
@@ -100,11 +94,7 @@ impl Converter {
             _ => Encoding::ExplicitLittle,
         };
         let way = if from == to { Way::AsItIs } else { Way::Walking(Box::new(Walker::new(from, to))) };
-        let inflating = is_deflated.then(|| Inflating {
-            inflate: Decompress::new(false),
-            has_ended: false,
-            inflated: vec![0; STEP],
-        });
+        let inflating = is_deflated.then(Inflating::new);
         Some(Converter { inflating, way, has_failed: false })
     }
 
@@ -150,30 +140,6 @@ impl Way {
             }
             Way::Walking(walker) => walker.push(bytes, out),
         }
-    }
-}
-
-impl Inflating {
-    fn push(&mut self, mut input: &[u8], way: &mut Way, out: &mut Vec<u8>) -> Done {
-        // Padding, or the trailer that some writers leave behind the stream, is not part of the data set.
-        while !self.has_ended {
-            let (before, made) = (self.inflate.total_in(), self.inflate.total_out());
-            let status = self.inflate.decompress(input, &mut self.inflated, FlushDecompress::None);
-            let status = status.map_err(|_| CoercionError::Deflate)?;
-            let taken = usize::try_from(self.inflate.total_in() - before).unwrap_or(usize::MAX);
-            let made = usize::try_from(self.inflate.total_out() - made).unwrap_or(usize::MAX);
-            input = &input[taken.min(input.len())..];
-            self.has_ended = status == Status::StreamEnd;
-            way.take(&self.inflated[..made.min(STEP)], out)?;
-            // More may be ready without further input, however little came last.
-            if !self.has_ended && input.is_empty() && made == 0 {
-                return Ok(());
-            }
-            if !self.has_ended && taken == 0 && made == 0 {
-                return Err(CoercionError::Deflate);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -422,77 +388,6 @@ fn turn(mut part: &[u8], unit: usize, number: &mut Vec<u8>, out: &mut Vec<u8>) {
 
 fn len(part: &[u8]) -> u64 {
     u64::try_from(part.len()).unwrap_or(u64::MAX)
-}
-
-/// A source whose data set is converted on its way out. An instance that cannot be is a source that fails: the association
-/// is aborted, and [`ConversionError::of`] says why.
-pub struct ConvertedSource<S> {
-    source: S,
-    /// `None` once the source has ended, or nothing is converted.
-    converter: Option<Converter>,
-    /// Of the source, and not converted yet.
-    rest: Bytes,
-    state: SourceState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SourceState {
-    /// Nothing is converted.
-    AsItIs,
-    Converting,
-    Complete,
-    Failed,
-}
-
-impl<S> ConvertedSource<S> {
-    /// From the transfer syntax of the source to another, or to the same, which changes nothing. `None` if that is not one of
-    /// [`convertible_to`].
-    pub fn new(source: S, from: &TransferSyntaxUid, to: &TransferSyntaxUid) -> Option<Self> {
-        if from == to {
-            return Some(ConvertedSource {
-                source,
-                converter: None,
-                rest: Bytes::new(),
-                state: SourceState::AsItIs,
-            });
-        }
-        let converter = Some(Converter::new(from, to)?);
-        Some(ConvertedSource { source, converter, rest: Bytes::new(), state: SourceState::Converting })
-    }
-}
-
-impl<S: OutgoingSource> OutgoingSource for ConvertedSource<S> {
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
-        let refused = |error: ConversionError| SourceError(Box::new(error));
-        if self.state == SourceState::AsItIs {
-            return self.source.next_chunk().await;
-        }
-        while let Some(converter) = &mut self.converter {
-            if self.rest.is_empty() {
-                let Some(chunk) = self.source.next_chunk().await? else {
-                    let Some(converter) = self.converter.take() else { break };
-                    self.state = SourceState::Failed;
-                    converter.finish().map_err(refused)?;
-                    self.state = SourceState::Complete;
-                    break;
-                };
-                self.rest = chunk;
-            }
-            let bite = if converter.inflating.is_some() { DEFLATED_BITE } else { self.rest.len() };
-            let chunk = self.rest.split_to(bite.min(self.rest.len()));
-            let mut out = Vec::with_capacity(chunk.len());
-            converter.push(&chunk, &mut out).map_err(refused)?;
-            if !out.is_empty() {
-                return Ok(Some(out.into()));
-            }
-        }
-        // A data set that could not be finished stays unfinished, however often it is asked for.
-        if self.state == SourceState::Complete {
-            Ok(None)
-        } else {
-            Err(refused(CoercionError::GivenUp.into()))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! What comes out, byte for byte, at every split of the input. Expected data sets are written beside what goes in.
 
-use flate2::{Compress, Compression, FlushCompress};
 use std::slice::from_ref;
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::*;
 use crate::coerce::writing::{ENCODINGS, Lengths, Written, syntax};
+use crate::deliver::OutgoingSource;
 
 const DEFLATED: &str = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
 const LITTLE: [Encoding; 2] = [Encoding::ImplicitLittle, Encoding::ExplicitLittle];
