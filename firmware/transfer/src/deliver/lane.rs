@@ -31,7 +31,7 @@ const PATIENCE: [Duration; 3] =
 const FULL: u32 = 3;
 
 /// An instance at which associations broke so often is not tried any more.
-const MOST_BREAKS: u32 = 5;
+const MOST_BREAKS: u32 = 4;
 
 /// An instance, and the transfer syntax in which it goes.
 pub(super) type Waiting = (InstanceRow, TransferSyntaxUid);

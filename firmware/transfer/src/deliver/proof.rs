@@ -35,6 +35,8 @@ use crate::road::{Road, after};
 const SAME_ASSOCIATION: Duration = Duration::from_secs(2);
 /// How long an answer on another association is waited for. Archives that move to tape first answer within minutes.
 const COMMITMENT: Duration = Duration::from_secs(600);
+/// Longest pause until somebody looks whether the answer is here. After a restart it is asked anew this late.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// How long a list may grow: archives index in the background.
 const LISTING: Duration = Duration::from_secs(60);
 /// Pauses between two looks at it: doubling from here.
@@ -181,7 +183,8 @@ pub(super) async fn prove(
             return Ok(Said::Proven(Proof::Commitment, not_committed(&stored, &result)));
         }
         Some((Stage::Asked, until)) if now < until => {
-            return Ok(Said::NotYet(Duration::try_from(until.duration_since(now)).unwrap_or_default()));
+            let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            return Ok(Said::NotYet(left.min(LONGEST_PAUSE)));
         }
         Some((Stage::Listing(looks), until)) if now < until => Some(looks),
         Some((Stage::Listing(_), _)) => None,
