@@ -141,10 +141,8 @@ async fn a_received_study_is_imported_with_the_local_number() {
     let done = desk.post(&path, &[("fingerprint", &fingerprint), ("patient_id", "4711")]).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     let acts = desk.fake.acts();
-    let Question::Import { patient_id: Some(number), .. } = &acts[0].question else {
-        panic!("not an import")
-    };
-    assert_eq!(number.reveal(), "4711");
+    let Question::Import { patient: Some(choice), .. } = &acts[0].question else { panic!("not an import") };
+    assert_eq!(choice.patient_id.reveal(), "4711");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub use crate::counts::Counts;
 pub use crate::directory::{DirectoryMark, DirectorySource, Extent, KnownKey, MOST_FAVOURITES, StagedEntry};
 pub use crate::earlier::EarlierSend;
 pub use crate::error::{CustodyError, IntakeError, ReadError};
+pub use crate::filing::{Filing, LocalRecord, Proposal, WordsEdit};
 pub use crate::further::Further;
 pub use crate::intake::{DurablyStored, IntakeSession, IntakeSource};
 pub use crate::kind::{InboundKind, Kind, OutboundKind};
@@ -80,6 +81,7 @@ mod transfers;
 // Moving, asking back, asking for images, cutting, fetching, telling, erasing.
 mod asks;
 mod erasing;
+mod filing;
 mod further;
 mod inbound;
 mod moving;

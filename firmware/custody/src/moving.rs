@@ -7,14 +7,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::audit::AuditRecord;
 use crate::columns::{micros, to_json};
 use crate::error::CustodyError;
+use crate::filing::WordsEdit;
 use crate::kind::{Kind, OutboundKind};
 use crate::moves::allowed;
 use crate::reason::WaitReason;
 use crate::records::CollectionId;
 use crate::state::{InboundState, OutboundState, State};
-use crate::transfer_records::{Changes, NewInbound, TransferConfidential};
+use crate::transfer_records::{Changes, NewInbound};
 use crate::vault::{Place, Vault};
-use crate::{Custody, asks, audit, directory, outbox, requests};
+use crate::{Custody, asks, audit, directory, filing, outbox, requests};
 
 impl Custody {
     /// Moves a transfer. Leaving *collecting* closes the collection and its packs in the same commit.
@@ -89,35 +90,30 @@ impl Custody {
             .await
     }
 
-    /// Writes anew what is stored sealed of a transfer that stays in its state, together with the record of it.
+    /// Puts a decision into what is stored sealed of a transfer that stays in its state, together with the record of it.
     ///
     /// # Errors
-    /// [`CustodyError::Stale`] if it is not in this state any more, or nothing is stored of it.
+    /// [`CustodyError::Stale`] if it is not in this kind of state any more, or nothing is stored of it.
     ///
     /// # Durability
     /// When this returns, both survive a power cut; on error, nothing happened.
-    pub async fn rewrite_words(
+    pub async fn edit_words(
         &self,
         transfer: TransferId,
-        state: State,
-        words: TransferConfidential,
+        state: Kind,
+        edit: WordsEdit,
         record: AuditRecord,
     ) -> Result<(), CustodyError> {
         let vault = self.vault();
         self.ledger()
             .ask(move |connection| {
-                let id = transfer.to_string();
-                let sealed = vault.seal_json(Place::Transfer(&id), &words)?;
-                let changed = connection
-                    .prepare_cached(
-                        "UPDATE transfer
-                         SET sealed_words = ?4
-                         WHERE id = ?1 AND direction = ?2 AND state = ?3 AND sealed_words IS NOT NULL",
-                    )?
-                    .execute(params![id, state.direction().as_str(), state.kind().as_str(), sealed])?;
-                if changed != 1 {
+                let is_there = connection
+                    .prepare_cached("SELECT 1 FROM transfer WHERE id = ?1 AND direction = ?2 AND state = ?3")?
+                    .exists(params![transfer.to_string(), state.direction().as_str(), state.as_str()])?;
+                if !is_there {
                     return Err(CustodyError::Stale);
                 }
+                filing::edit(connection, &vault, transfer, &edit)?;
                 audit::append(connection, &vault, &record)
             })
             .await
@@ -311,6 +307,9 @@ pub(crate) fn advance(
         ])?;
     if changed != 1 {
         return Err(CustodyError::Stale);
+    }
+    if let Some(edit) = &changes.edit {
+        filing::edit(connection, vault, transfer, edit)?;
     }
     if let Some(collection) = collection {
         open_or_close(connection, collection, from, to.kind(), now)?;

@@ -94,6 +94,8 @@ reasons! {
         PackDamaged = "pack_damaged",
         /// The sender asks for it back, and some of it is in our PACS.
         AskedBack = "asked_back",
+        /// A person here has set it aside.
+        SetAside = "set_aside",
     }
 }
 
@@ -103,6 +105,7 @@ impl HoldReason {
         match self {
             HoldReason::RecipientKeyChanged
             | HoldReason::AskedBack
+            | HoldReason::SetAside
             | HoldReason::ConflictingInstances
             | HoldReason::TwoPatients
             | HoldReason::PatientIdMissing

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::asks::AskChange;
 use crate::audit::AuditRecord;
 use crate::directory::KnownKey;
+use crate::filing::{Filing, Proposal, WordsEdit};
 use crate::reason::WaitReason;
 use crate::records::{CollectionId, Cursor};
 use crate::requests::RequestChange;
@@ -109,6 +110,10 @@ pub struct TransferConfidential {
     pub addendum: Option<AddendumTo>,
     /// For whom at this hospital it is; nothing if it leaves.
     pub desk: Option<Desk>,
+    /// Under whom it goes to the PACS, once that is decided.
+    pub filing: Option<Filing>,
+    /// What a second person must agree to.
+    pub proposal: Option<Box<Proposal>>,
 }
 
 /// The earlier transfers that an addendum follows.
@@ -148,6 +153,8 @@ pub struct Changes {
     pub sender: Option<SenderSnapshot>,
     /// What is stored sealed.
     pub confidential: Option<TransferConfidential>,
+    /// What a decision changes of it, put in after that.
+    pub edit: Option<WordsEdit>,
     /// The portal's name for it and its version.
     pub task: Option<(String, String)>,
     /// A signed receipt: stage (1 in custody, 2 in PACS) and JWS. The first of each stage stays.

@@ -99,6 +99,28 @@ impl Custody {
             .await
     }
 
+    /// Transfers in a state, the oldest first, at most so many.
+    ///
+    /// # Errors
+    /// As [`Custody::transfer`].
+    pub async fn in_state(&self, kind: Kind, limit: u32) -> Result<Vec<TransferRow>, CustodyError> {
+        let vault = self.vault();
+        self.ledger()
+            .ask(move |connection| {
+                read_rows(
+                    connection,
+                    &vault,
+                    "SELECT *
+                     FROM transfer
+                     WHERE direction = ?1 AND state = ?2
+                     ORDER BY seq
+                     LIMIT ?3",
+                    params![kind.direction().as_str(), kind.as_str(), limit],
+                )
+            })
+            .await
+    }
+
     /// How many transfers have been in a state since before a moment: of whom people are reminded.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use beeldbox_transfer::news::News;
 use beeldbox_transfer::on_the_way::OnTheWay;
 use beeldbox_transfer::portal_client::{PortalClient, Way};
 use beeldbox_transfer::receive::CustodyIntake;
-use beeldbox_transfer::reconcile::Unattended;
+use beeldbox_transfer::reconcile::matcher::{Matcher, Matches};
 use beeldbox_transfer::report::Reporter;
 use beeldbox_transfer::road::{Health, PeerSettings, Road, RoadParts, RoadSettings};
 use beeldbox_transfer::send::Sender;
@@ -109,6 +109,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         acquaintance: Acquaintance::default(),
         on_the_way: OnTheWay::default(),
         claims: Claims::default(),
+        matches: Matches::default(),
         stop: stop.clone(),
     });
 
@@ -227,6 +228,9 @@ fn road_settings(settings: &Settings) -> Result<RoadSettings> {
             quota_bytes: peer.quota_bytes,
         })
     };
+    let called = |node: Option<&settings::NodeAddress>| {
+        node.map(|node| dicom_tls::node(node, &settings.credentials)).transpose()
+    };
     Ok(RoadSettings {
         ae_title: settings.dicom.ae_title.clone(),
         pacs: dicom_tls::node(&settings.pacs, &settings.credentials)?,
@@ -238,7 +242,11 @@ fn road_settings(settings: &Settings) -> Result<RoadSettings> {
         undo_time: settings.keeping.undo_time,
         remind_after: settings.keeping.remind_after,
         directory_interval: settings.keeping.directory_interval,
-        import_unattended: settings.import_unattended,
+        name: settings.name.clone(),
+        query: called(settings.import.query.as_ref())?,
+        worklist: called(settings.import.worklist.as_ref())?,
+        patient_id_issuer: settings.import.patient_id_issuer.clone(),
+        acceptance: settings.import.rules.clone(),
     })
 }
 
@@ -260,7 +268,7 @@ fn start_workers(road: &Road, source: DirectorySource, stop: &CancellationToken)
         worker::spawn(Sender::new(road.clone()), stop.clone()),
         worker::spawn(News::new(road.clone()), stop.clone()),
         worker::spawn(Fetcher::new(road.clone()), stop.clone()),
-        worker::spawn(Unattended::new(road.clone()), stop.clone()),
+        worker::spawn(Matcher::new(road.clone()), stop.clone()),
         worker::spawn(Deliverer::new(road.clone()), stop.clone()),
         worker::spawn(Reporter::new(road.clone()), stop.clone()),
         worker::spawn(Eraser::new(road.clone()), stop.clone()),

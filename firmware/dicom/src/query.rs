@@ -158,6 +158,11 @@ impl Query {
         }
     }
 
+    /// Whether its keys can be sent.
+    pub fn is_askable(&self) -> bool {
+        self.check().is_ok()
+    }
+
     /// The identifier of a C-FIND-RQ: keys, and empty what we want to know.
     pub(crate) fn identifier(&self, encoding: Encoding) -> Result<Vec<u8>, QueryError> {
         self.check()?;

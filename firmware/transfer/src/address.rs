@@ -188,8 +188,7 @@ pub async fn address(road: &Road, transfer: TransferId, decision: Decision) -> R
             patient: study.patient,
             summaries: vec![study.summary],
             in_answer_to: decision.in_answer_to,
-            addendum: None,
-            desk: None,
+            ..TransferConfidential::default()
         }),
         audit: vec![audit],
         ..Changes::default()

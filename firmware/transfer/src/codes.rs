@@ -72,6 +72,7 @@ pub fn hold_code(reason: &HoldReason) -> HoldCode {
         HoldReason::PatientIdMissing => HoldCode::PatientIdMissing,
         HoldReason::PackDamaged => HoldCode::PackDamaged,
         HoldReason::AskedBack => HoldCode::AskedBack,
+        HoldReason::SetAside => HoldCode::SetAside,
         HoldReason::UnknownToThisVersion(_) => HoldCode::UnknownToThisVersion,
     }
 }

@@ -29,12 +29,13 @@ mod source;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use beeldbox_custody::{
     AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, InstanceRow, ReadError,
     State, TransferRow, WaitReason,
 };
-use beeldbox_dicom::{AssociateError, DimseStatus, StoreError};
+use beeldbox_dicom::{AssociateError, Coercions, DimseStatus, StoreError};
 use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::TransferId;
@@ -44,6 +45,7 @@ use tracing::{error, info, warn};
 use self::batch::deliver_batch;
 use self::proof::{Proof, Said};
 use self::settled::ALREADY_THERE;
+use crate::coerced;
 use crate::fetch::sign_receipt;
 use crate::inbound::InboundEvent;
 use crate::portal_client::Disposition;
@@ -51,7 +53,7 @@ use crate::road::{Road, SigningCertificateExpired, StepError, retry};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, due_now, until_due};
 
-pub use self::settled::NO_CONTEXT;
+pub use self::settled::{NO_CONTEXT, NOT_COERCED};
 
 /// Instances between two moves of the state, which shows progress. Their answers are committed more often.
 const MOVE_EVERY: usize = 32;
@@ -179,6 +181,8 @@ struct Delivery {
     settled: HashMap<i64, u16>,
     /// How many were settled when the state last said so.
     told: usize,
+    /// What is changed in them.
+    coercions: Option<Arc<Coercions>>,
 }
 
 impl Delivery {
@@ -194,7 +198,9 @@ impl Delivery {
         }
         let settled: HashMap<i64, u16> =
             road.custody.deliveries(row.id).await?.into_iter().map(|d| (d.instance, d.status)).collect();
-        Ok(Delivery { row: row.clone(), instances, told: settled.len(), settled })
+        let coercions = coerced::plan(row, &road.settings.name).map_err(|_| DeliverError::Incomplete)?;
+        let told = settled.len();
+        Ok(Delivery { row: row.clone(), instances, settled, told, coercions: coercions.map(Arc::new) })
     }
 
     fn transfer(&self) -> TransferId {

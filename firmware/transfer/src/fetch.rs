@@ -230,6 +230,8 @@ fn confidential(letter: &Letter) -> TransferConfidential {
             addressee: letter.addressee.addressee.clone(),
             name: letter.addressee.department.clone(),
         }),
+        filing: None,
+        proposal: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Forward: what came to another department of our own organisation is moved to the right one, without the sender. The
 //! images lie here in any case; only for whom they are changes, and who said so is on record.
 
-use beeldbox_custody::{AuditRecord, Desk, InboundState, State, TransferRow};
+use beeldbox_custody::{AuditRecord, Desk, InboundState, State, TransferRow, WordsEdit};
 use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::AddresseeId;
 
@@ -34,15 +34,15 @@ pub async fn forward(road: &Road, row: &TransferRow, to: &AddresseeId, by: &str)
     if found.ura != *road.signer.ura() {
         return Err(ForwardError::NotOurs);
     }
-    let (true, Some(mut words)) = (is_open(&row.state), row.confidential.clone()) else {
+    let (true, Some(words)) = (is_open(&row.state), row.confidential.as_ref()) else {
         return Err(StepError::from(NotNow).into());
     };
     let desk = Desk { addressee: Some(to.clone()), name: found.desk() };
     if words.desk.as_ref() == Some(&desk) {
         return Ok(());
     }
-    let before = words.desk.replace(desk).and_then(|desk| desk.addressee);
-    let before = before.as_ref().map_or("nobody named", AddresseeId::as_str);
+    let before = words.desk.as_ref().and_then(|desk| desk.addressee.as_ref());
+    let before = before.map_or("nobody named", AddresseeId::as_str);
     let record = AuditRecord {
         at: road.now(),
         actor: by.to_owned(),
@@ -50,8 +50,8 @@ pub async fn forward(road: &Road, row: &TransferRow, to: &AddresseeId, by: &str)
         transfer: Some(row.id),
         detail: Confidential::new(format!("from {before} to {to}")),
     };
-    let rewriting = road.custody.rewrite_words(row.id, row.state.clone(), words, record);
-    Ok(rewriting.await.map_err(StepError::from)?)
+    let editing = road.custody.edit_words(row.id, row.state.kind(), WordsEdit::Desk(desk), record);
+    Ok(editing.await.map_err(StepError::from)?)
 }
 
 /// Whether a transfer has come to us and has not come to nothing.

@@ -26,6 +26,8 @@ pub mod close;
 pub mod commitment;
 // From the ledger's words to the codes that others know.
 pub mod codes;
+// From a decision about the patient to what is changed in the images.
+pub mod coerced;
 // Mutual TLS, proxy, a certificate that changes.
 pub mod connection;
 // Instances to the PACS.

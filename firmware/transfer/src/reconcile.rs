@@ -1,24 +1,32 @@
 //! Reconcile: is this our patient?
 //!
-//! A person confirms (or, where the hospital decided so in the settings, a rule). Only that makes a
-//! [`PatientConfirmed`], and only with it does anything go to the PACS.
+//! A person confirms one of the hospital's patients, or a strict rule does; where something contradicts, two persons. Only that
+//! makes a [`PatientConfirmed`], and only with it does anything go to the PACS. The rules in plain words: `MATCHING.md`.
 
-use beeldbox_custody::{AuditRecord, Changes, Direction, InboundState, State, TransferRow};
+use beeldbox_custody::{
+    AuditRecord, Changes, HoldReason, InboundState, Proposal, State, TransferRow, WordsEdit,
+};
 use beeldbox_protocol::admin::DeclineCode;
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::TransferId;
 use beeldbox_protocol::portal::task::TaskStatus;
-use tokio::sync::watch;
 use tracing::{debug, error};
 
 use crate::codes::decline_reason;
 use crate::effect::NotNow;
 use crate::inbound::InboundEvent;
-use crate::reconcile::rule::Accepted;
 use crate::redirect::Declining;
 use crate::road::{Road, StepError};
-use crate::worker::{Worked, Worker, until_due};
 
+pub use self::confirm::{Chosen, Deciding, NotConfirmed, PatientConfirmed};
+
+// Asking the hospital's systems.
+pub mod candidates;
+// What was decided, as a proof.
+pub mod confirm;
+// Who may be meant by what has arrived, looked up before anybody asks; rules.
+pub mod matcher;
+// The candidates as a person sees them.
+pub mod page;
 // Two birth dates compared.
 pub mod birth_date;
 // The citizen service number, and where it was found.
@@ -40,63 +48,6 @@ pub mod rule;
 // Ready, check or stop.
 pub mod verdict;
 
-/// Why a transfer is not imported.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// Another Patient ID was asked for than the images carry.
-    #[error("the images carry another Patient ID; putting a local one in its place is not supported yet")]
-    CoercionNotSupported,
-    /// Not now, or storage failed.
-    #[error(transparent)]
-    Step(#[from] StepError),
-}
-
-/// Proof that somebody answered for the identity of the patient of one transfer.
-#[derive(Debug)]
-pub struct PatientConfirmed {
-    transfer: TransferId,
-    by: String,
-    /// For the audit trail: on what ground.
-    detail: Confidential,
-}
-
-impl PatientConfirmed {
-    /// A person says that the patient of this transfer is the one that the PACS will file it under.
-    ///
-    /// # Errors
-    /// If another Patient ID is asked for than the images carry.
-    pub fn by_person(
-        row: &TransferRow,
-        patient_id: Option<&Confidential>,
-        person: &str,
-    ) -> Result<Self, ReconcileError> {
-        let carried = row.confidential.as_ref().and_then(|confidential| confidential.patient.id.as_ref());
-        if patient_id.is_some_and(|wanted| !wanted.is_empty() && carried != Some(wanted)) {
-            return Err(ReconcileError::CoercionNotSupported);
-        }
-        let detail = Confidential::new("patient confirmed");
-        Ok(PatientConfirmed { transfer: row.id, by: person.to_owned(), detail })
-    }
-
-    /// A rule of the hospital accepted one of its patients for this transfer; the rule's user answers for it.
-    ///
-    /// # Errors
-    /// If the rule accepted for another transfer, or the images would need another Patient ID.
-    pub fn by_rule(row: &TransferRow, accepted: &Accepted) -> Result<Self, ReconcileError> {
-        if accepted.transfer() != row.id {
-            return Err(StepError::from(NotNow).into());
-        }
-        let confirmed = Self::by_person(row, Some(accepted.patient_id()), &accepted.actor())?;
-        Ok(PatientConfirmed { detail: accepted.detail(), ..confirmed })
-    }
-
-    /// The hospital's setting says that transfers are imported as they are.
-    fn by_setting(row: &TransferRow) -> Self {
-        let detail = Confidential::new("patient confirmed");
-        PatientConfirmed { transfer: row.id, by: "setting import.unattended".to_owned(), detail }
-    }
-}
-
 /// Lets an opened transfer go to the PACS.
 ///
 /// # Durability
@@ -115,8 +66,78 @@ pub async fn import(road: &Road, row: &TransferRow, confirmed: PatientConfirmed)
         transfer: Some(row.id),
         detail: confirmed.detail,
     };
-    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    let edit = Some(WordsEdit::Filing(confirmed.filing));
+    let changes = Changes { audit: vec![audit], edit, ..Changes::default() };
     road.step_inbound(row, InboundEvent::PatientConfirmed, changes, Vec::new()).await.map(drop)
+}
+
+/// Keeps what one person wants until a second agrees.
+///
+/// # Durability
+/// When this returns, the proposal and its record survive a power cut.
+///
+/// # Errors
+/// If the transfer is not open for it any more, or storage failed.
+pub async fn propose(road: &Road, row: &TransferRow, proposal: Proposal) -> Result<(), StepError> {
+    let said = proposal.contradictions.join(", ");
+    let detail = format!("something contradicts: {said}; reason: {}", proposal.reason.reveal());
+    let edit = WordsEdit::Proposal(Some(Box::new(proposal.clone())));
+    decide(road, row, edit, &proposal.by, "propose-import", detail).await
+}
+
+/// Takes back what somebody proposed.
+///
+/// # Errors
+/// If there is nothing to take back, or storage failed.
+pub async fn drop_proposal(road: &Road, row: &TransferRow, by: &str) -> Result<(), StepError> {
+    let proposed = row.confidential.as_ref().and_then(|words| words.proposal.as_ref());
+    let Some(proposed) = proposed else { return Err(NotNow.into()) };
+    let detail = format!("proposed by {}", proposed.by);
+    decide(road, row, WordsEdit::Proposal(None), by, "drop-proposal", detail).await
+}
+
+async fn decide(
+    road: &Road,
+    row: &TransferRow,
+    edit: WordsEdit,
+    by: &str,
+    action: &str,
+    detail: String,
+) -> Result<(), StepError> {
+    let State::Inbound(InboundState::Opened { .. }) = &row.state else { return Err(NotNow.into()) };
+    let record = AuditRecord {
+        at: road.now(),
+        actor: by.to_owned(),
+        action: action.to_owned(),
+        transfer: Some(row.id),
+        detail: Confidential::new(detail),
+    };
+    Ok(road.custody.edit_words(row.id, row.state.kind(), edit, record).await?)
+}
+
+/// Sets an arrived transfer aside until a person puts it back: nothing of it goes to the PACS.
+///
+/// # Errors
+/// If it is too late for it, or storage failed.
+pub async fn set_aside(
+    road: &Road,
+    row: &TransferRow,
+    reason: &Confidential,
+    by: &str,
+) -> Result<(), StepError> {
+    let State::Inbound(InboundState::Opened { .. } | InboundState::Reconciled { .. }) = &row.state else {
+        return Err(NotNow.into());
+    };
+    let audit = AuditRecord {
+        at: road.now(),
+        actor: by.to_owned(),
+        action: "set-aside".to_owned(),
+        transfer: Some(row.id),
+        detail: reason.clone(),
+    };
+    let changes = Changes { audit: vec![audit], ..Changes::default() };
+    let event = InboundEvent::MustHold(HoldReason::SetAside);
+    road.step_inbound(row, event, changes, Vec::new()).await.map(drop)
 }
 
 /// Refuses a transfer; the sender is told why, and where it belongs if a person said so.
@@ -169,52 +190,5 @@ pub(crate) async fn lost_at_portal(road: &Road, row: &TransferRow) -> bool {
             road.step_failed(row, &error).await;
             true
         }
-    }
-}
-
-/// Imports without a person, where the setting says so.
-pub struct Unattended {
-    road: Road,
-    changes: watch::Receiver<u64>,
-}
-
-impl Unattended {
-    /// For this road.
-    pub fn new(road: Road) -> Self {
-        let changes = road.custody.work();
-        Unattended { road, changes }
-    }
-
-    async fn import_opened(&self) -> Result<(), StepError> {
-        let mut cursor = None;
-        loop {
-            let page = self.road.custody.transfers(Direction::Inbound, cursor, 200).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            cursor = Some(last.cursor);
-            for row in
-                page.iter().filter(|row| matches!(row.state, State::Inbound(InboundState::Opened { .. })))
-            {
-                import(&self.road, row, PatientConfirmed::by_setting(row)).await?;
-            }
-        }
-    }
-}
-
-impl Worker for Unattended {
-    fn name(&self) -> &'static str {
-        "import"
-    }
-
-    async fn work(&mut self) -> Worked {
-        if self.road.settings.import_unattended
-            && let Err(error) = self.import_opened().await
-        {
-            error!(%error, "an opened transfer could not be imported");
-        }
-        Worked::Idle
-    }
-
-    async fn wait(&mut self) {
-        until_due(&self.road.custody, &self.road.clock, &mut self.changes).await;
     }
 }

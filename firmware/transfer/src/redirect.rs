@@ -184,8 +184,7 @@ pub async fn redirect(
             patient: study.patient,
             summaries: vec![study.summary],
             in_answer_to: first.in_answer_to.filter(|_| is_same_organisation),
-            addendum: None,
-            desk: None,
+            ..TransferConfidential::default()
         }),
         // Whoever looks at either transfer finds the other.
         audit: vec![

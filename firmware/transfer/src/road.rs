@@ -26,6 +26,8 @@ use crate::inbound::{self, InboundEvent};
 use crate::on_the_way::OnTheWay;
 use crate::outbound::{self, OutboundEvent};
 use crate::portal_client::{Disposition, PortalClient, PortalError};
+use crate::reconcile::matcher::Matches;
+use crate::reconcile::rule::AcceptanceRule;
 use crate::{Clock, Random, requested, worker};
 
 /// Pause after a step that the machine or the ledger refused.
@@ -54,8 +56,16 @@ pub struct RoadSettings {
     pub aliases: Vec<Alias>,
     /// What is special about peers.
     pub peers: Vec<PeerSettings>,
-    /// Whether an opened transfer is imported without a person. Only where the hospital decided so.
-    pub import_unattended: bool,
+    /// Name of this box, which coerced images carry.
+    pub name: String,
+    /// Who is asked for the hospital's patients (C-FIND): usually the PACS.
+    pub query: Option<PeerNode>,
+    /// Who knows which imports are scheduled (C-FIND, modality worklist).
+    pub worklist: Option<PeerNode>,
+    /// Who issues the patient numbers of this hospital, as its systems call it.
+    pub patient_id_issuer: Option<String>,
+    /// Rules under which a patient is accepted without a person.
+    pub acceptance: Vec<AcceptanceRule>,
 }
 
 /// What we know of a peer beside what the DICOM node checks.
@@ -130,6 +140,8 @@ pub struct RoadParts {
     pub on_the_way: OnTheWay,
     /// Studies that their senders believe complete.
     pub claims: Claims,
+    /// Who may be meant by what is open.
+    pub matches: Matches,
     /// Asked to stop.
     pub stop: CancellationToken,
 }

@@ -72,7 +72,7 @@ pub async fn prepare(stage: &Stage) -> Result<i64> {
         send(&noord, &line, note, urgent).await?;
         let arrived = opened(&zuid, &line).await?;
         if exam.0 == DIJKSTRA {
-            zuid.ask(Question::Import { transfer: arrived, patient_id: None }).await?;
+            zuid.ask(Question::Import { transfer: arrived, patient: None }).await?;
         }
     }
     let mut check = 0;

@@ -12,19 +12,25 @@ use tokio::net::UnixStream;
 #[derive(Clone)]
 pub struct Desk {
     socket: PathBuf,
+    person: &'static str,
 }
 
 impl Desk {
     /// At this socket.
     pub fn at(socket: PathBuf) -> Desk {
-        Desk { socket }
+        Desk { socket, person: "demo" }
+    }
+
+    /// The same desk, where somebody else asks.
+    pub fn by(self, person: &'static str) -> Desk {
+        Desk { person, ..self }
     }
 
     /// Asks once, on a connection of its own: a daemon that was killed meanwhile is asked anew.
     pub async fn ask_once(&self, question: Question) -> Result<Answer> {
         let stream = UnixStream::connect(&self.socket).await.context("the box does not answer")?;
         let (reader, mut writer) = stream.into_split();
-        let actor = Actor { name: "demo".to_owned(), through: FrontEnd::CommandLine };
+        let actor = Actor { name: self.person.to_owned(), through: FrontEnd::CommandLine };
         let mut line = serde_json::to_vec(&Call { actor, question })?;
         line.push(b'\n');
         writer.write_all(&line).await?;

@@ -373,9 +373,15 @@ impl Starter<'_> {
              [pacs]\nae_title = \"{pacs_ae}\"\naddress = \"{pacs_address}\"\n\n\
              [portal]\nurl = \"{portal}\"\nauthority = \"portal-authority.pem\"\n\n\
              [trust]\nanchors = \"trust-anchors.pem\"\n\n\
-             [credentials]\ndirectory = \"credentials\"\n\n\
+             [credentials]\ndirectory = \"credentials\"\n\n{import}\
              [sending]\nundo_seconds = {undo}\n\n\
              [keeping]\nreserve_mib = 64\nballast_mib = 8\ndirectory_interval_secs = 2\n",
+            // The PACS of the demo only keeps what it gets; an Orthanc knows its patients.
+            import = if more.contains("[import") || self.options.is_orthanc {
+                ""
+            } else {
+                "[import]\nask_pacs = false\n\n"
+            },
             undo = self.options.undo_seconds,
             quiet = self.options.quiet_time_secs,
             word = capitalised(sketch.word),

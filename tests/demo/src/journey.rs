@@ -313,7 +313,7 @@ fn is_in_the_pacs(line: &TransferLine) -> bool {
 
 async fn import(zuid: &Desk, ids: &[TransferId]) -> Result<()> {
     for transfer in ids {
-        tolerate(zuid.ask(Question::Import { transfer: *transfer, patient_id: None }).await)?;
+        tolerate(zuid.ask(Question::Import { transfer: *transfer, patient: None }).await)?;
     }
     Ok(())
 }

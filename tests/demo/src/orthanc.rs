@@ -32,6 +32,7 @@ pub fn program(
         "DicomCheckCalledAet": true,
         "DicomAlwaysAllowStore": true,
         "DicomAlwaysAllowEcho": true,
+        "DicomAlwaysAllowFind": true,
         "UnknownSopClassAccepted": true,
         "HttpServerEnabled": true,
         "HttpPort": place.port(&format!("{word}-orthanc-http"))?,

@@ -149,6 +149,10 @@ impl Stage {
             let (here, there) = (situation(&noord, transfer).await?, situation(&zuid, transfer).await?);
             let was_accepted = progress.accepted.is_some();
             progress.note(self, here.as_ref(), there.as_ref())?;
+            if there.as_ref().is_some_and(|there| there.state == StateCode::Opened) {
+                // A technician who has waited for it; if something else came first the next look says so.
+                let _ = zuid.ask_once(Question::Import { transfer, patient: None }).await;
+            }
             if let Some(lines) = lines.filter(|_| progress.accepted.is_some() && !was_accepted) {
                 self.zuid.set(lines);
             }

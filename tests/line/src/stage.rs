@@ -166,11 +166,11 @@ impl Stage {
     }
 }
 
-/// Noord has an alias for Zuid, and Zuid needs no technician.
+/// Noord has an alias for Zuid.
 fn settings(word: &str) -> String {
     match word {
         "noord" => format!("[[dicom.aliases]]\nae_title = \"{ALIAS}\"\naddressee = \"{ADDRESSEE}\"\n"),
-        _ => "[import]\nunattended = true\n".to_owned(),
+        _ => String::new(),
     }
 }
 

@@ -283,7 +283,7 @@ impl TwoHospitals {
     /// A technician at Zuid imports a transfer as soon as it is there.
     pub async fn import(&self, transfer: TransferId) {
         self.until_state(At::Zuid, transfer, StateCode::Opened).await;
-        self.ask(At::Zuid, Question::Import { transfer, patient_id: None }).await;
+        self.ask(At::Zuid, Question::Import { transfer, patient: None }).await;
     }
 
     /// Waits until the PACS of Zuid has it and both boxes know.

@@ -8,6 +8,7 @@ use std::path::Path;
 use beeldbox_demo::place::Place;
 use beeldbox_peer::study::StudySpec;
 use beeldbox_protocol::admin::StateCode;
+use beeldbox_protocol::ident::TransferId;
 use beeldbox_scenarios::ending::Repeats;
 use beeldbox_scenarios::two_hospitals::{At, TwoHospitals, ZUID};
 
@@ -20,10 +21,9 @@ const CONFIRM: &str = "EERST_KIJKEN";
 /// A modality that pauses for an hour: what it sends stays open.
 const SLOW: &str = "SLOW";
 
-/// Zuid imports without a technician too.
 fn settings(_place: &Place, word: &str, _folder: &Path) -> String {
     if word != "noord" {
-        return "[import]\nunattended = true\n".to_owned();
+        return String::new();
     }
     format!(
         "[[dicom.peers]]\nae_title = \"{SLOW}\"\nquiet_time_secs = 3600\n\
@@ -44,15 +44,14 @@ async fn a_study_goes_by_itself_once_a_technician_has_met_the_partner() {
     story.until_log_says("noord-box", "a technician must look first").await;
     story.is_so("noord: queued 1 | zuid: -", &[], Repeats::Never).await;
     let first = story.address_number(line.study, ZUID).await;
+    story.import(first).await;
     story.until_delivered(first).await;
 
-    // From now on nobody is needed, at either end.
+    // From now on nobody is needed at this end.
     story.stored_at(ALIAS, "PACS_NOORD", &studies[1].files).await;
-    story
-        .until("the second is delivered", async || {
-            story.picture().await == "noord: delivered 2 | zuid: reported 2"
-        })
-        .await;
+    let second = arrived_beside(&story, &[first]).await;
+    story.import(second).await;
+    story.until_delivered(second).await;
     story
         .ends("noord: delivered 2 | zuid: reported 2", &studies.iter().collect::<Vec<_>>(), Repeats::Never)
         .await;
@@ -63,8 +62,7 @@ async fn where_the_administrator_wants_a_look_the_study_waits_for_a_technician()
     let story = TwoHospitals::start_with_settings(settings).await;
     // The partner is known: nothing but the setting stands in the way.
     let known = story.a_study(1, 3);
-    let transfer = story.send(&known).await;
-    story.until_delivered(transfer).await;
+    story.goes_through(&known).await;
 
     // The same study to an alias and to the box itself is two studies, each with all its images.
     let study = story.a_study(2, 5);
@@ -88,6 +86,7 @@ async fn where_the_administrator_wants_a_look_the_study_waits_for_a_technician()
 
     let meant = lines.iter().find(|line| line.called_alias.is_some()).expect("checked above");
     let transfer = story.address_number(meant.study, ZUID).await;
+    story.import(transfer).await;
     story.until_delivered(transfer).await;
     story.ends("noord: delivered 2, queued 1 | zuid: reported 2", &[&known, &study], Repeats::Never).await;
 }
@@ -96,8 +95,7 @@ async fn where_the_administrator_wants_a_look_the_study_waits_for_a_technician()
 async fn a_large_study_is_at_the_portal_before_it_is_complete() {
     let story = TwoHospitals::start_with_settings(settings).await;
     let known = story.a_study(1, 3);
-    let transfer = story.send(&known).await;
-    story.until_delivered(transfer).await;
+    let first = story.goes_through(&known).await;
     let stored_before = bytes_below(&story.root().join("portal"));
 
     // Sixty slices of half a MiB: three parts of 8 MiB are whole, and the sender is silent then, as if it paused.
@@ -118,10 +116,23 @@ async fn a_large_study_is_at_the_portal_before_it_is_complete() {
     story.kill(At::Noord).await;
     story.stored_at(ALIAS, SLOW, rest).await;
     story.close(&line).await;
-    story
-        .until("it is delivered", async || story.picture().await == "noord: delivered 2 | zuid: reported 2")
-        .await;
+    let second = arrived_beside(&story, &[first]).await;
+    story.import(second).await;
+    story.until_delivered(second).await;
     story.ends("noord: delivered 2 | zuid: reported 2", &[&known, &study], Repeats::Never).await;
+}
+
+/// The transfer that arrives at Zuid beside these.
+async fn arrived_beside(story: &TwoHospitals, known: &[TransferId]) -> TransferId {
+    let mut arrived = None;
+    story
+        .until("another transfer arrives", async || {
+            let lines = story.transfers(At::Zuid).await;
+            arrived = lines.iter().map(|line| line.transfer).find(|transfer| !known.contains(transfer));
+            arrived.is_some()
+        })
+        .await;
+    arrived.expect("it was found")
 }
 
 /// Bytes of the files in a folder and below. Files may come and go meanwhile.

@@ -46,7 +46,7 @@ async fn what_is_not_in_the_pacs_is_erased_by_itself_and_the_sender_gets_a_signe
     assert!(said.contains("erased by the receiving hospital"), "{said}");
     let trail = story.beeldboxctl(At::Zuid, &["audit"]).await;
     assert!(trail.contains("asked-back") && trail.contains("erased"), "{trail}");
-    let import = Question::Import { transfer, patient_id: None };
+    let import = Question::Import { transfer, patient: None };
     story.try_ask(At::Zuid, import).await.expect_err("it is gone");
     story.ends("noord: recalled 1 | zuid: erased 1", &[], Repeats::Never).await;
 }

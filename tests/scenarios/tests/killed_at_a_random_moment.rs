@@ -85,7 +85,7 @@ async fn goes_through_somehow(story: &TwoHospitals, study: &Study) {
             for line in story.transfers(At::Zuid).await {
                 if line.situation.state == StateCode::Opened {
                     // A refusal means that it was done, and only the answer was lost.
-                    let question = Question::Import { transfer: line.transfer, patient_id: None };
+                    let question = Question::Import { transfer: line.transfer, patient: None };
                     let _done = story.try_ask(At::Zuid, question).await;
                 }
             }

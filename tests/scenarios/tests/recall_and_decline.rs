@@ -65,7 +65,7 @@ async fn a_declined_transfer_tells_the_sender_why_and_delivers_nothing() {
     story.beeldboxctl(At::Zuid, &["decline", &transfer.to_string(), "--reason", "wrong-department"]).await;
     let declined = story.until_state(At::Noord, transfer, StateCode::Declined).await;
     story.check("the reason", declined.line.situation.declined, Some(DeclineCode::WrongDepartment));
-    let import = Question::Import { transfer, patient_id: None };
+    let import = Question::Import { transfer, patient: None };
     story.try_ask(At::Zuid, import).await.expect_err("a declined transfer is not imported");
     story.ends("noord: declined 1 | zuid: declined 1", &[], Repeats::Never).await;
 }

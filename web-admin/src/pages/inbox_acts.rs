@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{DeclineCode, Question, TransferDetail};
+use beeldbox_protocol::admin::{DeclineCode, LocalChoice, Question, TransferDetail};
 use beeldbox_protocol::clinical::Confidential;
 
 use crate::pages::fields::Fields;
@@ -64,8 +64,10 @@ pub async fn import(visit: Visit, Path(id): Path<String>, fields: Fields) -> Res
         template.error = Some(visit.words.t("inbox.local-id-bad"));
         return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
     }
-    let patient_id = Some(local_id).filter(|id| !id.is_empty()).map(Confidential::new);
-    visit.act(Question::Import { transfer: detail.line.transfer, patient_id }).await?;
+    let patient = Some(local_id)
+        .filter(|id| !id.is_empty())
+        .map(|id| Box::new(LocalChoice { patient_id: Confidential::new(id), ..LocalChoice::default() }));
+    visit.act(Question::Import { transfer: detail.line.transfer, patient }).await?;
     tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "an import was ordered");
     visit.leave_notice(visit.words.t("inbox.imported"));
     Ok(back(&detail))

@@ -123,6 +123,21 @@ pub fn refused(refusal: &Refusal) -> Problem {
         RefusalCode::Storage => {
             (StatusCode::INSUFFICIENT_STORAGE, "BOX-106", "problem.storage", "problem.storage-do")
         }
+        RefusalCode::PatientUnknown => {
+            (unprocessable, "IMP-301", "problem.patient-unknown", "problem.patient-unknown-do")
+        }
+        RefusalCode::PatientContradicts => {
+            (StatusCode::CONFLICT, "IMP-302", "problem.patient-contradicts", "problem.patient-contradicts-do")
+        }
+        RefusalCode::SystemNotHeard => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "IMP-303",
+            "problem.system-not-heard",
+            "problem.system-not-heard-do",
+        ),
+        RefusalCode::SecondPersonNeeded => {
+            (StatusCode::FORBIDDEN, "IMP-304", "problem.second-person", "problem.second-person-do")
+        }
         RefusalCode::NotSupported => {
             (StatusCode::NOT_IMPLEMENTED, "BOX-107", "problem.not-supported", "problem.not-supported-do")
         }

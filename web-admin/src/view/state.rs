@@ -238,6 +238,7 @@ pub(crate) fn hold_line(hold: &HoldCode) -> &'static str {
         HoldCode::PatientIdMissing => "state.hold-patient-id-missing",
         HoldCode::PackDamaged => "state.hold-pack-damaged",
         HoldCode::AskedBack => "state.hold-asked-back",
+        HoldCode::SetAside => "state.hold-set-aside",
         HoldCode::UnknownToThisVersion => "state.hold-unknown-to-this-version",
     }
 }

@@ -39,7 +39,7 @@ const WAITS: [WaitCode; 8] = [
     WaitCode::Technician,
 ];
 
-const HOLDS: [HoldCode; 16] = [
+const HOLDS: [HoldCode; 17] = [
     HoldCode::RecipientKeyChanged,
     HoldCode::RecipientNotVerified,
     HoldCode::SenderNotVerified,
@@ -55,6 +55,7 @@ const HOLDS: [HoldCode; 16] = [
     HoldCode::PatientIdMissing,
     HoldCode::PackDamaged,
     HoldCode::AskedBack,
+    HoldCode::SetAside,
     HoldCode::UnknownToThisVersion,
 ];
 

@@ -125,6 +125,8 @@ pub fn sent(study: &StudyLine, to: &Addressee, state: StateCode, at: Timestamp) 
             addendum: None,
             desk: None,
             belongs_at: None,
+            matching: None,
+            is_proposed: false,
         },
         note: None,
         reply_contact: None,

@@ -228,6 +228,10 @@ impl World {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
             Question::OfferAgain { .. }
+            | Question::Candidates { .. }
+            | Question::AgreeToImport { .. }
+            | Question::DropProposal { .. }
+            | Question::SetAside { .. }
             | Question::RequestImages { .. }
             | Question::Requests { .. }
             | Question::Request { .. }

@@ -27,7 +27,6 @@ use beeldbox_transfer::news;
 use beeldbox_transfer::outbound::OutboundEvent;
 use beeldbox_transfer::question::QuestionError;
 use beeldbox_transfer::recall::{self, RecallError};
-use beeldbox_transfer::reconcile::{self, PatientConfirmed, ReconcileError};
 use beeldbox_transfer::redirect::{Declining, Redirection};
 use beeldbox_transfer::road::{Road, StepError};
 use jiff::Timestamp;
@@ -206,9 +205,11 @@ impl Desk {
             | Question::CheckAnswer { .. }
             | Question::SendAnswer { .. } => self.about_requests(call.question, actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
-            Question::Import { transfer, patient_id } => {
-                self.import(transfer, patient_id.as_ref(), &actor).await
-            }
+            Question::Candidates { transfer, search } => self.candidates(transfer, &search).await,
+            Question::Import { transfer, patient } => self.import(transfer, patient.as_deref(), &actor).await,
+            Question::AgreeToImport { transfer, seen } => self.agree_to_import(transfer, seen, &actor).await,
+            Question::DropProposal { transfer } => self.drop_proposal(transfer, &actor).await,
+            Question::SetAside { transfer, reason } => self.set_aside(transfer, &reason, &actor).await,
             Question::Forward { transfer, to } => self.forward(transfer, &to, &actor).await,
             Question::Decline { transfer, reason, belongs_at } => {
                 self.decline(transfer, Declining { reason, belongs_at }, &actor).await
@@ -446,19 +447,6 @@ impl Desk {
             first_seen_at: self.road.now(),
             confirmed_by: Some(actor.to_owned()),
         }))
-    }
-
-    async fn import(&self, transfer: TransferId, patient_id: Option<&Confidential>, actor: &str) -> Answer {
-        let row = self.row(transfer).await?;
-        let confirmed = PatientConfirmed::by_person(&row, patient_id, actor).map_err(|failure| match failure {
-            ReconcileError::CoercionNotSupported => refusal(
-                RefusalCode::NotSupported,
-                "the images carry another Patient ID, and this version does not change it; import them under their own",
-            ),
-            ReconcileError::Step(step) => step_refused(step),
-        })?;
-        reconcile::import(&self.road, &row, confirmed).await.map_err(step_refused)?;
-        Ok(Reply::Done)
     }
 
     async fn verify(&self, after: Option<i64>) -> Answer {

@@ -6,8 +6,8 @@ use beeldbox_custody::{
 };
 use beeldbox_dicom::{DiagnosedStep, Diagnosis, DiagnosisStep, DimseStatus, PeerNode};
 use beeldbox_protocol::admin::{
-    AskCode, AskLine, BelongsAt, HoldCode, NodeTest, NodeTestStage, NodeTestStep, Partner, ReceiptLine,
-    ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail,
+    AskCode, AskLine, BelongsAt, HoldCode, MatchCode, NodeTest, NodeTestStage, NodeTestStep, Partner,
+    ReceiptLine, ReceiptStage, RefusedInstance, Situation, StateCode, StudyLine, StudyNumber, TransferDetail,
     TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, StudySummary};
@@ -90,6 +90,7 @@ pub(super) async fn transfer_line(road: &Road, row: &TransferRow) -> Result<Tran
     line.ask = ask_line(road, row).await?;
     line.addendum = addendum_line(road, row).await?;
     line.belongs_at = belongs_at(road, row);
+    line.matching = matching(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     if proof_of(line.situation.state).is_some() {
         prove(&mut line.situation, &receipt_lines(road, row).await?);
@@ -112,7 +113,15 @@ fn bare_line(row: &TransferRow) -> TransferLine {
         answers: confidential.and_then(|confidential| confidential.in_answer_to),
         desk: confidential.and_then(|confidential| confidential.desk.as_ref()?.name.clone()),
         belongs_at: None,
+        matching: None,
+        is_proposed: confidential.is_some_and(|confidential| confidential.proposal.is_some()),
     }
+}
+
+/// Who may be meant by an opened transfer.
+fn matching(road: &Road, row: &TransferRow) -> Option<MatchCode> {
+    let State::Inbound(InboundState::Opened { .. }) = &row.state else { return None };
+    road.matches.of(&row.id)
 }
 
 /// Where a declined transfer belongs in the opinion of who declined it, as our copy of the directory knows it.
@@ -324,6 +333,7 @@ pub(super) async fn transfer_detail(road: &Road, row: &TransferRow) -> Result<Tr
     line.ask = ask_line(road, row).await?;
     line.addendum = addendum_line(road, row).await?;
     line.belongs_at = belongs_at(road, row);
+    line.matching = matching(road, row);
     line.situation.is_overdue = is_overdue(road, row);
     prove(&mut line.situation, &receipts);
     Ok(TransferDetail {

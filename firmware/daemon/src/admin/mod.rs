@@ -8,6 +8,7 @@ mod addressees;
 mod answer;
 mod certificates;
 mod lines;
+mod matching;
 mod redirect;
 mod requests;
 mod status;

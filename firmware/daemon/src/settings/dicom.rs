@@ -203,10 +203,11 @@ impl Checker<'_> {
         Ok(checked)
     }
 
-    pub(super) fn pacs(&self, pacs: &fragment::Pacs) -> Result<NodeAddress, SettingsError> {
-        let ae_title = self.parse("pacs.ae_title", &pacs.ae_title)?;
-        let tls = (pacs.tls, &pacs.authority, pacs.certificates.as_slice());
-        self.node("pacs", ae_title, &pacs.address, tls)
+    /// A node that is called, under this key.
+    pub(super) fn called(&self, key: &str, node: &fragment::Pacs) -> Result<NodeAddress, SettingsError> {
+        let ae_title = self.parse(&format!("{key}.ae_title"), &node.ae_title)?;
+        let tls = (node.tls, &node.authority, node.certificates.as_slice());
+        self.node(key, ae_title, &node.address, tls)
     }
 
     fn node(

@@ -266,10 +266,42 @@ impl Default for Keeping {
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Import {
-    pub(super) unattended: bool,
+    pub(super) ask_pacs: bool,
+    pub(super) query: Option<Pacs>,
+    pub(super) worklist: Option<Pacs>,
+    pub(super) patient_id_issuer: Option<String>,
+    pub(super) rules: Vec<Rule>,
+}
+
+impl Default for Import {
+    fn default() -> Self {
+        Import { ask_pacs: true, query: None, worklist: None, patient_id_issuer: None, rules: Vec::new() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) sender: String,
+    pub(super) accountable: String,
+    pub(super) must_agree: Vec<FieldName>,
+    pub(super) valid_from: String,
+    pub(super) valid_until: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FieldName {
+    FamilyName,
+    GivenNames,
+    BirthDate,
+    Sex,
+    Bsn,
+    PatientNumber,
 }
 
 #[derive(Deserialize)]

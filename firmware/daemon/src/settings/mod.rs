@@ -6,6 +6,7 @@
 mod bandwidth;
 mod dicom;
 mod fragment;
+mod import;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use beeldbox_transfer::bandwidth::Schedule;
 use fragment::Fragment;
 
 pub use dicom::{Dicom, NodeAddress, Peer};
+pub use import::Import;
 
 /// Settings that have been checked.
 #[derive(Debug, Clone)]
@@ -48,8 +50,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Times and sizes.
     pub keeping: Keeping,
-    /// Whether opened transfers are imported without a person.
-    pub import_unattended: bool,
+    /// How it is found out whose arriving images are.
+    pub import: Import,
 }
 
 /// Where the address book is read, and how old it may become.
@@ -184,7 +186,7 @@ impl Checker<'_> {
             state_dir: self.path(&r#box.state_dir),
             admin_socket: self.path(&r#box.admin_socket),
             dicom: self.dicom(&dicom)?,
-            pacs: self.pacs(&pacs)?,
+            pacs: self.called("pacs", &pacs)?,
             portal_proxy: portal.proxy,
             bandwidth: self.bandwidth(&bandwidth)?,
             portal_authority: self.existing("portal.authority", &portal.authority)?,
@@ -226,7 +228,7 @@ impl Checker<'_> {
                 reserve_bytes: keeping.reserve_mib.saturating_mul(1024 * 1024),
                 ballast_bytes: keeping.ballast_mib.saturating_mul(1024 * 1024),
             },
-            import_unattended: import.unattended,
+            import: self.import(&import, &pacs)?,
         })
     }
 
@@ -392,6 +394,20 @@ mod tests {
                 "proxy = \"http://me:secret@proxy.example:3128\"\n[trust]",
                 "/beeldbox.toml: portal.proxy: must be http://host:port",
             ),
+            (
+                "[trust]",
+                "[[import.rules]]\nname = \"noord\"\nsender = \"90000381\"\naccountable = \"k.bakker\"\n\
+                 must_agree = [\"bsn\", \"birth-date\"]\nvalid_from = \"2026-01-01\"\nvalid_until = \"2026-12-31\"\n[trust]",
+                "/beeldbox.toml: import.rules[0]: the rule does not demand FamilyName",
+            ),
+            (
+                "[trust]",
+                "[import]\nask_pacs = false\n[[import.rules]]\nname = \"noord\"\nsender = \"90000381\"\n\
+                 accountable = \"k.bakker\"\nmust_agree = [\"bsn\", \"birth-date\", \"family-name\"]\n\
+                 valid_from = \"2026-01-01\"\nvalid_until = \"2026-12-31\"\n[trust]",
+                "/beeldbox.toml: import.rules: need somebody who can be asked",
+            ),
+            ("[trust]", "[import]\nunattended = true\n[trust]", "/beeldbox.toml: TOML parse error"),
             (
                 "[trust]",
                 "[bandwidth]\nupload_mbit = 0\n[trust]",

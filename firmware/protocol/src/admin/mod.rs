@@ -14,6 +14,8 @@ mod check;
 mod status;
 // Where a transfer is, why, and who can act.
 mod situation;
+// Whose images are these?
+mod matching;
 // Images asked for at other hospitals, and by them.
 mod request;
 // Transfers, receipts, audit, in lines and in full.
@@ -27,6 +29,10 @@ use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
 pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
+pub use matching::{
+    CandidateLine, CandidatePage, FieldCode, FieldLine, LocalChoice, MarkCode, MatchCode, OrderLine,
+    PatientSearch, PatientSystem, ProposalLine, ReasonLine, SystemAnswer, SystemOutcome, VerdictCode,
+};
 pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
@@ -269,12 +275,43 @@ pub enum Question {
         /// At most so many.
         limit: u32,
     },
-    /// Import an opened transfer into the local PACS. Answered by [`Reply::Done`].
+    /// The patients of this hospital who may be meant by an opened transfer. Asks the hospital's systems, which may take
+    /// some seconds. Answered by [`Reply::Candidates`].
+    Candidates {
+        /// Which.
+        transfer: TransferId,
+        /// Whom to look for beside the patient that came along.
+        #[serde(default)]
+        search: PatientSearch,
+    },
+    /// Import an opened transfer into the local PACS. Answered by [`Reply::Done`], or by [`Reply::Proposed`] if a second
+    /// person must agree.
     Import {
         /// Which.
         transfer: TransferId,
-        /// The local Patient ID. The images must carry it: putting it in place of another is refused.
-        patient_id: Option<Confidential>,
+        /// Under which patient of this hospital. None, or the number that the images carry already and nobody else here
+        /// has: they go as they came.
+        #[serde(default)]
+        patient: Option<Box<LocalChoice>>,
+    },
+    /// Agree, as a second person, to what somebody has proposed. Answered by [`Reply::Done`].
+    AgreeToImport {
+        /// Which.
+        transfer: TransferId,
+        /// [`ProposalLine::seen`] of what the person saw.
+        seen: Digest,
+    },
+    /// Take back what somebody has proposed. Answered by [`Reply::Done`].
+    DropProposal {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Set an arrived transfer aside until somebody puts it back ([`Question::Resume`]). Answered by [`Reply::Done`].
+    SetAside {
+        /// Which.
+        transfer: TransferId,
+        /// Why; stands in the audit trail.
+        reason: Confidential,
     },
     /// Set for which department of this organisation an inbound transfer is. Answered by [`Reply::Done`].
     Forward {
@@ -385,6 +422,10 @@ pub enum Reply {
     Requests(RequestPage),
     /// See [`Question::Request`].
     Request(Box<RequestLine>),
+    /// See [`Question::Candidates`].
+    Candidates(Box<CandidatePage>),
+    /// See [`Question::Import`]: something contradicts, and a second person must agree.
+    Proposed,
     /// See [`Question::Verify`].
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].
@@ -447,6 +488,14 @@ pub enum RefusalCode {
     Storage,
     /// This version cannot do it.
     NotSupported,
+    /// No system of this hospital that was asked knows that patient number.
+    PatientUnknown,
+    /// The patient number is somebody else's here, or something contradicts.
+    PatientContradicts,
+    /// A system of this hospital that must be asked did not answer.
+    SystemNotHeard,
+    /// A second person must do it.
+    SecondPersonNeeded,
 }
 
 #[cfg(test)]

@@ -103,6 +103,8 @@ pub enum HoldCode {
     PackDamaged,
     /// The sender asks for it back, and some of it is in the PACS.
     AskedBack,
+    /// A person here has set it aside.
+    SetAside,
     /// Written by another version.
     UnknownToThisVersion,
 }

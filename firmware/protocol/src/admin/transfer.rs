@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Situation;
+use super::{MatchCode, Situation};
 use crate::clinical::{Confidential, Patient, StudySummary};
 use crate::ident::{AddresseeId, Digest, SopInstanceUid, TransferId, Ura};
 
@@ -40,6 +40,12 @@ pub struct TransferLine {
     /// Where a declined one belongs, in the opinion of who declined it.
     #[serde(default)]
     pub belongs_at: Option<BelongsAt>,
+    /// Who may be meant by an opened one; `None` before anybody was asked, and for all others.
+    #[serde(default)]
+    pub matching: Option<MatchCode>,
+    /// Whether a second person must agree to what somebody proposed.
+    #[serde(default)]
+    pub is_proposed: bool,
 }
 
 /// What a transfer is an addendum to: images of the same study that came late.
@@ -160,7 +166,7 @@ pub enum AskCode {
 pub struct RefusedInstance {
     /// Its place in the letter's list, from zero.
     pub position: u32,
-    /// DIMSE status, or 0xFFFF if no presentation context was accepted.
+    /// DIMSE status; 0xFFFF if no presentation context was accepted, 0xFFFE if the local patient could not be put into it.
     pub status: u16,
 }
 

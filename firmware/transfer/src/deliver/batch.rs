@@ -50,6 +50,7 @@ pub(super) async fn deliver_batch(
         transfer: delivery.transfer(),
         contexts: Arc::new(proposal.contexts),
         queue: Queue::of(sorted.waiting),
+        coercions: delivery.coercions.clone(),
         settled,
     };
     let wanted = if road.acquaintance.takes_several(road.now()) { ASSOCIATIONS } else { 1 };

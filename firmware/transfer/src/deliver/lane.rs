@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use beeldbox_custody::{InboundState, InstanceRow, ReadError, State};
 use beeldbox_dicom::{
-    AssociateError, AssociationLimits, ConversionError, ConvertedSource, OutgoingInstance, SourceError,
-    StoreAssociation, StoreError,
+    AssociateError, AssociationLimits, Coercions, ConversionError, ConvertedSource, OutgoingInstance,
+    SourceError, StoreAssociation, StoreError,
 };
 use beeldbox_protocol::ident::{TransferId, TransferSyntaxUid};
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use tracing::warn;
 use super::DeliverError;
 use super::acquaintance::Kind;
 use super::settled::{BREAKS_OFF, NOT_COERCED, NOT_CONVERTED, Sorted, sort};
-use super::source::OpenedInstance;
+use super::source::{OpenedInstance, Source};
 use crate::road::Road;
 
 /// Pauses before asking again for an association that is refused for now: one of ours may have ended a moment ago.
@@ -65,6 +65,8 @@ pub(super) struct Lane {
     pub(super) transfer: TransferId,
     pub(super) contexts: Arc<Vec<Kind>>,
     pub(super) queue: Queue,
+    /// What is changed in every instance.
+    pub(super) coercions: Option<Arc<Coercions>>,
     /// Where what is settled is told.
     pub(super) settled: mpsc::Sender<(i64, u16)>,
 }
@@ -166,9 +168,13 @@ impl Lane {
         (instance, syntax): &Waiting,
     ) -> Result<Sorted, DeliverError> {
         let reader = self.road.custody.open_instance(instance).await?;
-        // The source: out of custody, then in the transfer syntax in which it goes.
+        // The source: out of custody, then under the local patient, then in the transfer syntax in which it goes.
         let opened = OpenedInstance::start(reader);
-        let Some(mut source) = ConvertedSource::new(opened, &instance.transfer_syntax, syntax) else {
+        let stored = &instance.transfer_syntax;
+        let Ok(coerced) = Source::new(opened, self.coercions.as_deref(), stored) else {
+            return Ok(Sorted::Settled(NOT_COERCED));
+        };
+        let Some(mut source) = ConvertedSource::new(coerced, stored, syntax) else {
             return Ok(Sorted::Settled(NOT_CONVERTED));
         };
         let outgoing = OutgoingInstance {

@@ -1,7 +1,8 @@
-//! The bytes of an instance on their way out of custody.
+//! The bytes of an instance on their way out of custody, under the local patient where somebody decided so.
 
 use beeldbox_custody::{FrameReader, ReadError};
-use beeldbox_dicom::{OutgoingSource, SourceError};
+use beeldbox_dicom::{CoercedSource, CoercionError, Coercions, OutgoingSource, SourceError};
+use beeldbox_protocol::ident::TransferSyntaxUid;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -40,6 +41,38 @@ impl OutgoingSource for OpenedInstance {
             Some(Ok(chunk)) => Ok(Some(chunk)),
             Some(Err(error)) => Err(SourceError(Box::new(error))),
             None => Ok(None),
+        }
+    }
+}
+
+/// An instance as it goes to the PACS, in the transfer syntax in which it is stored.
+pub(super) enum Source {
+    /// As the sender made it.
+    AsSent(OpenedInstance),
+    /// Under the local patient.
+    Coerced(CoercedSource<OpenedInstance>),
+}
+
+impl Source {
+    /// # Errors
+    /// If a data set in this transfer syntax cannot be coerced.
+    pub(super) fn new(
+        opened: OpenedInstance,
+        coercions: Option<&Coercions>,
+        stored: &TransferSyntaxUid,
+    ) -> Result<Self, CoercionError> {
+        match coercions {
+            None => Ok(Source::AsSent(opened)),
+            Some(coercions) => CoercedSource::new(opened, coercions, stored).map(Source::Coerced),
+        }
+    }
+}
+
+impl OutgoingSource for Source {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
+        match self {
+            Source::AsSent(source) => source.next_chunk().await,
+            Source::Coerced(source) => source.next_chunk().await,
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Answer {
     NotAsked,
     /// It was asked and did not answer, or not to the end.
     DidNotAnswer,
+    /// The first of what it found; there is more.
+    AnsweredInPart(Vec<PatientIdentity>),
     /// Everything that it found, perhaps nothing.
     Answered(Vec<PatientIdentity>),
 }
@@ -42,6 +44,11 @@ pub enum Outcome {
     DidNotAnswer,
     /// It answered that it knows nobody.
     AnsweredNone,
+    /// It knows more than it was heard to name.
+    AnsweredInPart {
+        /// How many it was heard to name and may be meant.
+        found: usize,
+    },
     /// It knows some.
     Answered {
         /// How many it named.
@@ -76,7 +83,9 @@ impl Gathered {
             match outcome {
                 Outcome::NotAsked => {}
                 Outcome::AnsweredNone | Outcome::Answered { left_out: 0, .. } => answered += 1,
-                Outcome::DidNotAnswer | Outcome::Answered { .. } => return false,
+                Outcome::DidNotAnswer | Outcome::AnsweredInPart { .. } | Outcome::Answered { .. } => {
+                    return false;
+                }
             }
         }
         answered > 0
@@ -96,11 +105,12 @@ pub fn gather(answers: Answers) -> Gathered {
 }
 
 fn take(candidates: &mut Vec<Candidate>, source: CandidateSource, answer: Answer) -> Outcome {
-    let identities = match answer {
+    let (identities, is_all) = match answer {
         Answer::NotAsked => return Outcome::NotAsked,
         Answer::DidNotAnswer => return Outcome::DidNotAnswer,
         Answer::Answered(identities) if identities.is_empty() => return Outcome::AnsweredNone,
-        Answer::Answered(identities) => identities,
+        Answer::Answered(identities) => (identities, true),
+        Answer::AnsweredInPart(identities) => (identities, false),
     };
     let found = identities.len();
     let mut left_out = 0;
@@ -113,7 +123,7 @@ fn take(candidates: &mut Vec<Candidate>, source: CandidateSource, answer: Answer
             None => candidates.push(Candidate { identity, sources: vec![source], records_differ: false }),
         }
     }
-    Outcome::Answered { found, left_out }
+    if is_all { Outcome::Answered { found, left_out } } else { Outcome::AnsweredInPart { found } }
 }
 
 /// By number and issuer. All these systems are the hospital's own, so an issuer that is not said is the hospital. Records

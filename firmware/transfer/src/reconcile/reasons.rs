@@ -177,6 +177,21 @@ impl CheckReason {
 }
 
 impl StopReason {
+    /// All of them.
+    pub const ALL: [StopReason; 11] = [
+        StopReason::BsnDiffers,
+        StopReason::UnlabelledBsnDiffers,
+        StopReason::BsnContradictory,
+        StopReason::BirthDateDiffers,
+        StopReason::BirthDateDoubtfulWithoutBsn,
+        StopReason::FamilyNameDiffers,
+        StopReason::PerhapsTwin,
+        StopReason::TwinNotExcluded,
+        StopReason::SexDiffersWithoutBsn,
+        StopReason::SameNumberOtherPerson,
+        StopReason::TooLittleAgrees,
+    ];
+
     /// A name for it that does not change.
     pub fn code(self) -> &'static str {
         self.words().0

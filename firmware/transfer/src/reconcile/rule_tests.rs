@@ -1,10 +1,8 @@
 //! What a rule must not accept. Method: one situation that it accepts, and then one thing in it changed at a time.
 
-use beeldbox_custody::{Cursor, Direction, InboundState, State, TransferConfidential, TransferRow};
 use beeldbox_protocol::clinical::{Patient, PatientIdentifiers};
 
 use super::*;
-use crate::reconcile::PatientConfirmed;
 use crate::reconcile::gather::{Answer, Answers, gather};
 
 const BSN: &str = "999990019";
@@ -164,40 +162,4 @@ fn rules_that_are_too_weak_are_none() {
     assert_eq!(with(&|rule| rule.valid_until = at("2027-02-01T00:00:00Z")), Some(RuleError::TooLong));
     let number = |rule: &mut RuleInput| assert!(rule.must_agree.insert(Field::PatientNumber));
     assert_eq!(with(&number), Some(RuleError::PatientNumber));
-}
-
-fn row(transfer: TransferId, patient: Patient) -> TransferRow {
-    let now = at(NOW);
-    TransferRow {
-        id: transfer,
-        direction: Direction::Inbound,
-        state: State::Inbound(InboundState::Opened { at: now }),
-        collection: None,
-        due_at: None,
-        attempts: 0,
-        waiting: None,
-        waiting_detail: None,
-        waiting_since: None,
-        addressee: None,
-        sender: None,
-        sender_hint: None,
-        confidential: Some(TransferConfidential { patient, ..TransferConfidential::default() }),
-        task: None,
-        letter_digest: None,
-        letter_ref: None,
-        urgent: false,
-        created_at: now,
-        changed_at: now,
-        cursor: Cursor(1),
-    }
-}
-
-/// The images keep their Patient ID until another can be put in its place, so here the sender has our number.
-#[test]
-fn a_rule_confirms_the_transfer_that_it_accepted_and_no_other() {
-    let sent = patient("de Vries^Anna", "3004100", Some(BSN));
-    let accepted = came(&sent, known(&[ours()])).unwrap();
-    assert!(PatientConfirmed::by_rule(&row(accepted.transfer(), sent.clone()), &accepted).is_ok());
-    let another = TransferId::from_random([8; 16]);
-    assert!(PatientConfirmed::by_rule(&row(another, sent), &accepted).is_err());
 }

@@ -50,7 +50,12 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("transfer", of_transfer("transfer")),
         ("recall", of_transfer("recall")),
-        ("import", call(&format!("{{\"ask\":\"import\",\"transfer\":\"{id}\",\"patient_id\":\"P1\"}}"))),
+        (
+            "import",
+            call(&format!(
+                "{{\"ask\":\"import\",\"transfer\":\"{id}\",\"patient\":{{\"patient_id\":\"P1\"}}}}"
+            )),
+        ),
         ("answer", b"\x01{\"Ok\":{\"reply\":\"done\"}}".to_vec()),
     ]
 }

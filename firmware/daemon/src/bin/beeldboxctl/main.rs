@@ -14,6 +14,7 @@ macro_rules! say {
 }
 
 mod certificates;
+mod matching;
 mod print;
 mod requests;
 
@@ -28,7 +29,7 @@ use beeldbox_protocol::admin::{
     StudyNumber, StudyRef,
 };
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{AddresseeId, AeTitle, TransferId};
+use beeldbox_protocol::ident::{AddresseeId, AeTitle, Digest, TransferId};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Asks the Beeldbox daemon.
@@ -148,13 +149,30 @@ enum Command {
     },
     /// Transfers from others.
     Inbox,
+    /// Who of this hospital may be meant by a transfer.
+    Candidates(matching::Candidates),
     /// Import a transfer into the local PACS.
-    Import {
+    Import(matching::Import),
+    /// Agree, as a second person, to what somebody proposed.
+    Agree {
         /// Its id.
         transfer: TransferId,
-        /// The local Patient ID, which the images must carry; any other is refused.
+        /// Which proposal, as `candidates` shows it.
         #[arg(long)]
-        patient_id: Option<String>,
+        seen: Digest,
+    },
+    /// Take back what somebody proposed.
+    DropProposal {
+        /// Its id.
+        transfer: TransferId,
+    },
+    /// Set a transfer aside until somebody resumes it.
+    SetAside {
+        /// Its id.
+        transfer: TransferId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
     },
     /// Say for which department of this organisation a transfer is.
     Forward {
@@ -394,8 +412,12 @@ fn question(command: &Command) -> Result<Question> {
         Command::RequestRefuse(refuse) => refuse.question(),
         Command::Resume { transfer } => Question::Resume { transfer: *transfer },
         Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },
-        Command::Import { transfer, patient_id } => {
-            Question::Import { transfer: *transfer, patient_id: confidential(patient_id) }
+        Command::Candidates(look) => look.question(),
+        Command::Import(import) => import.question()?,
+        Command::Agree { transfer, seen } => Question::AgreeToImport { transfer: *transfer, seen: *seen },
+        Command::DropProposal { transfer } => Question::DropProposal { transfer: *transfer },
+        Command::SetAside { transfer, reason } => {
+            Question::SetAside { transfer: *transfer, reason: Confidential::new(reason.clone()) }
         }
         Command::Forward { transfer, to } => Question::Forward { transfer: *transfer, to: to.clone() },
         Command::Decline { transfer, reason, belongs_at } => Question::Decline {

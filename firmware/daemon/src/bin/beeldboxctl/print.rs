@@ -7,7 +7,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
-use crate::{certificates, requests};
+use crate::{certificates, matching, requests};
 
 /// Prints an answer.
 pub fn reply(reply: &Reply) {
@@ -67,6 +67,8 @@ pub fn reply(reply: &Reply) {
         Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
         Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
         Reply::Changed(change) => say!("{change}"),
+        Reply::Candidates(page) => matching::page(page),
+        Reply::Proposed => say!("Proposed. A second person must agree: see candidates."),
         Reply::Done => say!("Done."),
     }
 }
@@ -153,7 +155,8 @@ pub fn earlier_transfer(earlier: &EarlierLine) -> String {
     format!("to {} at {at} (transfer {})", earlier.partner.organisation, earlier.transfer)
 }
 
-fn who(patient: &Patient) -> String {
+/// Who somebody is.
+pub fn who(patient: &Patient) -> String {
     format!("{} ({})", text(patient.name.as_ref()), text(patient.id.as_ref()))
 }
 
@@ -419,6 +422,9 @@ fn held(reason: &HoldCode) -> &'static str {
         HoldCode::PackDamaged => "sealed bytes on this box are damaged; ask the PACS to send the study again",
         HoldCode::AskedBack => {
             "the sender asks for it back and some of it is in the PACS; remove it there and answer, or say no"
+        }
+        HoldCode::SetAside => {
+            "somebody here has set it aside; the audit trail says who and why; resume puts it back"
         }
         HoldCode::UnknownToThisVersion => "for a reason that this version does not know",
     }
