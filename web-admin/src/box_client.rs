@@ -96,6 +96,25 @@ impl BoxClient {
         tokio::time::timeout(LONGEST_ANSWER, exchange).await.map_err(|_| BoxError::Slow)?
     }
 
+    /// Asks on a connection of its own, and gives it: bytes follow the answer.
+    ///
+    /// # Errors
+    /// As [`BoxClient::ask`].
+    pub(crate) async fn ask_alone(
+        &self,
+        account: &str,
+        question: Question,
+    ) -> Result<(Reply, BufReader<OwnedReadHalf>, OwnedWriteHalf), BoxError> {
+        let text = encode(account, question)?;
+        let mut line = self.open().await?;
+        match line.exchange(&text).await {
+            Ok(Ok(reply)) => Ok((reply, line.read, line.write)),
+            Ok(Err(refusal)) => Err(BoxError::Refused(refusal)),
+            Err(Fault::Odd) => Err(BoxError::Odd),
+            Err(Fault::NotSent(error) | Fault::NotAnswered(error)) => Err(BoxError::Broken(error)),
+        }
+    }
+
     /// Waits until something differs from `since`. Uses a connection of its own, outside the bound.
     ///
     /// # Errors

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::state_dir;
 
@@ -34,6 +35,14 @@ pub enum CertificateError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
+    /// Nobody can be believed by these authorities.
+    #[error("{path}: holds no authority that can be used", path = path.display())]
+    Authorities {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: VerifierBuilderError,
+    },
     /// Certificate and key do not work together.
     #[error("certificate and key cannot be used")]
     Use(#[source] rustls::Error),
@@ -54,16 +63,8 @@ pub fn tls_config(
     if !certificate_path.exists() || !key_path.exists() {
         make(&certificate_path, &key_path, ip, names, year)?;
     }
-    let read = |path: &Path| {
-        let path = path.to_owned();
-        move |source| CertificateError::Read { path, source }
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&certificate_path)
-        .and_then(Iterator::collect)
-        .map_err(read(&certificate_path))?;
-    let key = PrivateKeyDer::from_pem_file(&key_path).map_err(read(&key_path))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let (chain, key) = (read_chain(&certificate_path)?, read_key(&key_path)?);
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(CertificateError::Use)?
         .with_no_client_auth()
@@ -71,6 +72,48 @@ pub fn tls_config(
         .map_err(CertificateError::Use)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The same certificate for systems, each of which must show one that `authorities` (PEM) issued.
+///
+/// # Errors
+/// If a file cannot be read or used.
+pub fn mutual_tls_config(
+    state_dir: &Path,
+    authorities: &Path,
+) -> Result<Arc<ServerConfig>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(authorities)? {
+        roots.add(certificate).map_err(CertificateError::Use)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| CertificateError::Authorities { path: authorities.to_owned(), source: error })?;
+    let chain = read_chain(&state_dir.join("certificate.pem"))?;
+    let key = read_key(&state_dir.join("key.pem"))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(CertificateError::Use)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(CertificateError::Use)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })
 }
 
 fn make(

@@ -15,8 +15,12 @@ pub mod accounts;
 mod assets;
 // The way to the daemon.
 pub mod box_client;
+// Bytes behind an answer of the daemon.
+mod box_content;
 // The certificate of the pages.
 pub mod certificate;
+// DICOMweb, read-only.
+pub mod dicom_web;
 // Headers of every answer.
 mod headers;
 // Every text, in both languages.

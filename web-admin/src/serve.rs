@@ -2,14 +2,16 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use jiff::Timestamp;
 
 use crate::certificate::{self, CertificateError};
-use crate::settings::{Settings, Tls};
+use crate::dicom_web::admit::Registered;
+use crate::settings::{DicomWebSettings, Settings, Tls};
 use crate::site::{self, Site, SiteSettings};
 use crate::view::date;
 
@@ -85,6 +87,10 @@ pub async fn serve(
         names: settings.names,
         clock: wall_clock,
     });
+    let systems = settings.dicom_web.as_ref().map(|systems| for_systems(systems, &settings.state_dir));
+    let systems = systems.transpose()?;
+    let systems_handle = Handle::new();
+    let serving_systems = serve_systems(systems, site.clone(), systems_handle.clone());
     let service = site::router(site).into_make_service_with_connect_info::<SocketAddr>();
     let handle = Handle::new();
     let serving = async {
@@ -107,9 +113,33 @@ pub async fn serve(
         // The follower is gone, so every stream ends; what is left are answers on their way.
         tracing::info!("the pages are stopping");
         handle.graceful_shutdown(Some(LONGEST_STOP));
+        systems_handle.graceful_shutdown(Some(LONGEST_STOP));
     };
-    let (served, ()) = tokio::join!(serving, follow);
-    served.map_err(ServeError::Ended)
+    let (served, served_systems, ()) = tokio::join!(serving, serving_systems, follow);
+    served.and(served_systems).map_err(ServeError::Ended)
+}
+
+/// A port for systems, and how they are let in.
+type ForSystems = (TcpListener, Registered);
+
+fn for_systems(settings: &DicomWebSettings, state_dir: &Path) -> Result<ForSystems, ServeError> {
+    let listen = |source| ServeError::Listen { address: settings.listen, source };
+    let listener = TcpListener::bind(settings.listen).map_err(listen)?;
+    listener.set_nonblocking(true).map_err(listen)?;
+    let config = certificate::mutual_tls_config(state_dir, &settings.client_authorities)?;
+    let tls = RustlsAcceptor::new(RustlsConfig::from_config(config));
+    tracing::info!(address = %settings.listen, "DICOMweb is served for systems");
+    Ok((listener, Registered::new(tls, settings.clients.clone())))
+}
+
+async fn serve_systems(
+    systems: Option<ForSystems>,
+    site: Arc<Site>,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let Some((listener, registered)) = systems else { return Ok(()) };
+    let service = site::dicom_web_router(site).into_make_service();
+    axum_server::from_tcp(listener)?.acceptor(registered).handle(handle).serve(service).await
 }
 
 /// Says where the pages are, to whoever started them.

@@ -22,6 +22,19 @@ pub struct Settings {
     pub hospital: Option<String>,
     /// Host names under which browsers may ask for the pages, in lower case.
     pub names: Vec<String>,
+    /// DICOMweb for systems; absent: only for who is signed in.
+    pub dicom_web: Option<DicomWebSettings>,
+}
+
+/// DICOMweb for systems that show a certificate.
+#[derive(Debug, Clone)]
+pub struct DicomWebSettings {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Who may issue their certificates, PEM.
+    pub client_authorities: PathBuf,
+    /// SHA-256 of each registered certificate, in lower-case hexadecimal.
+    pub clients: Vec<String>,
 }
 
 /// Whether connections are encrypted.
@@ -116,7 +129,9 @@ impl Settings {
         if names.iter().any(|name| !is_host_name(name)) {
             return Err(bad("names", "has an entry that is not a host name"));
         }
+        let dicom_web = file.dicom_web.map(|section| dicom_web(section, tls, bad)).transpose()?;
         Ok(Settings {
+            dicom_web,
             listen,
             socket: file.socket,
             state_dir: file.state_dir,
@@ -125,6 +140,36 @@ impl Settings {
             names,
         })
     }
+}
+
+fn dicom_web(
+    section: DicomWebSection,
+    tls: Tls,
+    bad: impl Fn(&'static str, &str) -> SettingsError,
+) -> Result<DicomWebSettings, SettingsError> {
+    let listen = section.listen.parse();
+    let listen = listen.map_err(|_| bad("dicom_web.listen", "is not an address with a port"))?;
+    if tls == Tls::Off {
+        return Err(bad("dicom_web", "needs tls, whose certificate it shows"));
+    }
+    if !section.client_authorities.is_absolute() {
+        return Err(bad("dicom_web.client_authorities", "is not an absolute path"));
+    }
+    let clients: Vec<String> = section
+        .clients
+        .iter()
+        .map(|thumbprint| {
+            thumbprint.chars().filter(|letter| *letter != ':').collect::<String>().to_ascii_lowercase()
+        })
+        .collect();
+    let is_thumbprint = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if clients.is_empty() || !clients.iter().all(is_thumbprint) {
+        return Err(bad(
+            "dicom_web.clients",
+            "must name the SHA-256 of at least one certificate, and nothing else",
+        ));
+    }
+    Ok(DicomWebSettings { listen, client_authorities: section.client_authorities, clients })
 }
 
 /// RFC 1123 §2.1: letters, digits, hyphens and dots.
@@ -148,6 +193,15 @@ struct SettingsFile {
     hospital: Option<String>,
     #[serde(default)]
     names: Vec<String>,
+    dicom_web: Option<DicomWebSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DicomWebSection {
+    listen: String,
+    client_authorities: PathBuf,
+    clients: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::accounts::Accounts;
 use crate::assets;
 use crate::box_client::BoxClient;
+use crate::dicom_web::{self, admit};
 use crate::headers;
 use crate::live::{self, Follower, Live};
 use crate::origin;
@@ -89,6 +90,14 @@ impl Site {
     }
 }
 
+/// DICOMweb alone, for systems with a certificate: no pages, and nobody signs in there.
+pub(crate) fn dicom_web_router(site: Arc<Site>) -> Router {
+    Router::new()
+        .nest("/dicom-web", dicom_web::routes())
+        .layer(middleware::from_fn_with_state(site.clone(), headers::add))
+        .with_state(site)
+}
+
 /// Every address of the pages.
 pub fn router(site: Arc<Site>) -> Router {
     let signed_in = Router::new()
@@ -119,7 +128,9 @@ pub fn router(site: Arc<Site>) -> Router {
         .fallback(async || Problem::not_found().into_response())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::bug().into_response()))
         .layer(middleware::from_fn_with_state(site.clone(), visit::require_sign_in));
+    let dicom_web = dicom_web::routes().layer(middleware::from_fn_with_state(site.clone(), admit::signed_in));
     Router::new()
+        .nest("/dicom-web", dicom_web)
         .route("/login", get(login::page).post(login::sign_in))
         .route("/healthz", get(status::healthz))
         .route("/a/{name}", get(assets::serve))

@@ -263,7 +263,8 @@ pub fn cookie_name(tls: Tls, port: u16) -> String {
     }
 }
 
-fn session_key(site: &Site, headers: &HeaderMap) -> Option<SessionKey> {
+/// The session that a browser names.
+pub(crate) fn session_key(site: &Site, headers: &HeaderMap) -> Option<SessionKey> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));

@@ -44,6 +44,7 @@ pub use crate::requests::{
     NewRequest, RequestChange, RequestPartner, RequestRow, RequestWords, UnbelievedRequest,
 };
 pub use crate::state::{Direction, InboundState, OutboundState, State};
+pub use crate::stored::StoredStudy;
 pub use crate::transfer_records::{
     AddendumTo, AddresseeSnapshot, Changes, DeliveryRow, Desk, NewInbound, OutboxMessage, OutboxRow,
     ReceiptRow, SenderSnapshot, TransferConfidential, TransferRow,
@@ -76,6 +77,7 @@ mod commitment;
 mod counts;
 mod earlier;
 mod reading;
+mod stored;
 mod studies;
 mod transfers;
 // Moving, asking back, asking for images, cutting, fetching, telling, erasing.

@@ -283,7 +283,7 @@ pub(crate) fn open_study(
 }
 
 /// Number of series, and each modality once, sorted.
-fn read_series(
+pub(crate) fn read_series(
     connection: &Connection,
     collection: CollectionId,
 ) -> Result<(u32, Vec<String>), CustodyError> {

@@ -174,7 +174,7 @@ impl Custody {
     }
 }
 
-fn read_rows(
+pub(crate) fn read_rows(
     connection: &Connection,
     vault: &Vault,
     statement: &str,

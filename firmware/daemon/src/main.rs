@@ -9,6 +9,7 @@ mod dicom_tls;
 mod identity;
 mod keys;
 mod pkcs12;
+mod preview;
 mod recipient_keys;
 mod renew;
 mod settings;

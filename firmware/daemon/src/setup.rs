@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin::{self, Answers};
+use crate::admin::{self, Answers, Pieces};
 use crate::certificates::{
     CertificateError, as_pem, believed_signing, keep_pem, new_key, read_file, requested, requested_key,
 };
@@ -85,7 +85,13 @@ struct SetupDesk {
 }
 
 impl Answers for SetupDesk {
-    async fn answer(&self, call: Call) -> Answer {
+    async fn answer(&self, call: Call) -> (Answer, Option<Pieces>) {
+        (self.answer_question(call), None)
+    }
+}
+
+impl SetupDesk {
+    fn answer_question(&self, call: Call) -> Answer {
         let actor = call.actor.name;
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is asked has the same answer")]
         let answered = match call.question {
@@ -102,9 +108,7 @@ impl Answers for SetupDesk {
         };
         answered.map_err(|error| Refusal { code: RefusalCode::BadValue, message: error.to_string() })
     }
-}
 
-impl SetupDesk {
     fn line(&self) -> CertificateLine {
         CertificateLine {
             what: CertificateUse::Signing,

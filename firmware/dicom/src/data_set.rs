@@ -53,6 +53,12 @@ impl DataSetWriter {
         self.value(tag, *b"US", &bytes, 0);
     }
 
+    /// UL.
+    pub(crate) fn long_number(&mut self, tag: Tag, value: u32) {
+        let bytes = self.long(value);
+        self.value(tag, *b"UL", &bytes, 0);
+    }
+
     /// SQ: one item for each.
     pub(crate) fn sequence<T>(&mut self, tag: Tag, items: &[T], write: impl Fn(&mut Self, &T)) {
         self.tag(tag);

@@ -42,6 +42,8 @@ mod data_set;
 mod deliver;
 // Verification SCU, step by step.
 mod diagnose;
+// The directory of a DICOM folder.
+mod dicom_dir;
 // Command sets.
 mod dimse;
 // Verification SCU.
@@ -70,6 +72,8 @@ mod listen;
 mod messages;
 // Presentation contexts and user information, with the reason of each refusal.
 mod negotiate;
+// The beginning of a DICOM file.
+mod part10;
 // Timers, deadlines, least rate.
 mod patience;
 // PDUs as types, and the codec of association PDUs.
@@ -115,12 +119,14 @@ pub use deliver::{
     associate_over,
 };
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
+pub use dicom_dir::{FolderFile, RecordAttributes, directory};
 pub use echo::{EchoError, echo, echo_over};
 pub use find::{count_instances, find, instances_held};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
 pub use listen::{ListenError, Listeners, listen};
+pub use part10::file_head;
 pub use pdu::WireError;
 pub use peer_stream::PeerStream;
 pub use policy::{

@@ -101,7 +101,7 @@ pub(crate) fn form_of(transfer_syntax: &str) -> Form {
 }
 
 /// The beginning of a raw deflate stream, at most [`LAST_LOOK`] bytes of output. The flag says that input was missing.
-fn inflate(prefix: &[u8]) -> (Vec<u8>, bool) {
+pub(crate) fn inflate(prefix: &[u8]) -> (Vec<u8>, bool) {
     let mut inflated = Vec::new();
     let limit = u64::try_from(LAST_LOOK).unwrap_or(u64::MAX);
     let ended = flate2::read::DeflateDecoder::new(prefix).take(limit).read_to_end(&mut inflated);

@@ -42,8 +42,12 @@ pub mod erase;
 pub mod est;
 // Letter and parts, digests compared.
 pub mod fetch;
+// A study as a DICOM folder.
+pub mod folder;
 // What came to another department of ours.
 pub mod forward;
+// What lies here, handed out.
+pub mod hand_out;
 // The inbound machine.
 pub mod inbound;
 // Whose part goes next.

@@ -23,7 +23,9 @@ impl Programs {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.arg("build").current_dir(env!("CARGO_MANIFEST_DIR"));
-        for package in ["beeldbox-daemon", "beeldbox-admin", "beeldbox-portal", "beeldbox-peer"] {
+        for package in
+            ["beeldbox-daemon", "beeldbox-preview", "beeldbox-admin", "beeldbox-portal", "beeldbox-peer"]
+        {
             build.args(["-p", package]);
         }
         if folder.file_name().is_some_and(|profile| profile == "release") {

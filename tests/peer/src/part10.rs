@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use beeldbox_dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION};
+pub use beeldbox_dicom::file_head;
 use beeldbox_protocol::ident::{Digest, RunningDigest, SopClassUid, SopInstanceUid, TransferSyntaxUid};
 
 /// File meta information is a few hundred bytes; beyond this the file is something else.
@@ -96,37 +96,6 @@ fn search(folder: &Path, found: &mut Vec<Part10File>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Preamble, prefix and file meta information, ready for the data set behind it.
-pub fn file_head(class: &SopClassUid, instance: &SopInstanceUid, syntax: &TransferSyntaxUid) -> Vec<u8> {
-    let mut meta = Vec::new();
-    // File Meta Information Version, VR OB: two reserved bytes and a long length.
-    meta.extend_from_slice(&[2, 0, 1, 0, b'O', b'B', 0, 0, 2, 0, 0, 0, 0, 1]);
-    short_element(&mut meta, 0x0002, b"UI", class.as_str());
-    short_element(&mut meta, 0x0003, b"UI", instance.as_str());
-    short_element(&mut meta, 0x0010, b"UI", syntax.as_str());
-    short_element(&mut meta, 0x0012, b"UI", IMPLEMENTATION_CLASS_UID);
-    short_element(&mut meta, 0x0013, b"SH", IMPLEMENTATION_VERSION);
-    let mut head = vec![0; 128];
-    head.extend_from_slice(b"DICM");
-    head.extend_from_slice(&[2, 0, 0, 0, b'U', b'L', 4, 0]);
-    // A few UIDs of at most 64 characters.
-    head.extend_from_slice(&u32::try_from(meta.len()).unwrap_or(0).to_le_bytes());
-    head.extend_from_slice(&meta);
-    head
-}
-
-fn short_element(out: &mut Vec<u8>, element: u16, vr: &[u8; 2], value: &str) {
-    let padded = value.len() + value.len() % 2;
-    out.extend_from_slice(&[2, 0]);
-    out.extend_from_slice(&element.to_le_bytes());
-    out.extend_from_slice(vr);
-    out.extend_from_slice(&u16::try_from(padded).unwrap_or(0).to_le_bytes());
-    out.extend_from_slice(value.as_bytes());
-    if padded > value.len() {
-        out.push(if vr == b"UI" { 0 } else { b' ' });
-    }
 }
 
 fn read_meta(path: &Path, file: &mut File) -> Result<Part10File> {

@@ -39,7 +39,7 @@ const KERNEL: &str = "linux-image-cloud-amd64";
 /// Python packages of the tests, pinned, by the environment that they are installed into: sslyze wants an older `cryptography`
 /// than the decryptor of `tests/interop`. The programs of the first come first on the search path.
 const PYTHON: [(&str, &[&str]); 2] = [
-    ("python", &["cryptography==50.0.2", "pydicom==3.0.2", "pynetdicom==3.0.4"]),
+    ("python", &["cryptography==50.0.2", "dicomweb-client==0.61.2", "pydicom==3.0.2", "pynetdicom==3.0.4"]),
     ("scanner", &["sslyze==6.3.1"]),
 ];
 

@@ -214,6 +214,15 @@ impl Desk {
             Question::Decline { transfer, reason, belongs_at } => {
                 self.decline(transfer, Declining { reason, belongs_at }, &actor).await
             }
+            Question::Stored { search, before, limit } => self.stored(&search, before, limit).await,
+            Question::StoredInstances { study, after, limit } => {
+                self.stored_instances(study, after, limit, &actor).await
+            }
+            Question::Header { instance } => self.header(instance).await,
+            // Answered with bytes before it comes here.
+            Question::Instance { .. } | Question::Picture { .. } | Question::Folder { .. } => {
+                Err(step_refused(NotNow.into()))
+            }
             Question::Verify { after } => self.verify(after).await,
             Question::TestNode { ae_title } => self.test_node(ae_title).await,
             Question::Certificates

@@ -192,7 +192,7 @@ fn joined(summaries: &[StudySummary]) -> Option<StudySummary> {
     Some(first)
 }
 
-fn partner(row: &TransferRow) -> Option<Partner> {
+pub(super) fn partner(row: &TransferRow) -> Option<Partner> {
     if let Some(addressee) = &row.addressee {
         return Some(Partner {
             ura: addressee.ura.clone(),

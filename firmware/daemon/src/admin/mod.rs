@@ -6,6 +6,7 @@
 mod addenda;
 mod addressees;
 mod answer;
+mod archive;
 mod certificates;
 mod lines;
 mod matching;
@@ -18,27 +19,34 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use beeldbox_protocol::admin::{Answer, Call, MAX_LINE_LEN, Refusal, RefusalCode};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use beeldbox_protocol::admin::{
+    Answer, CONTENT_BREAKS, CONTENT_ENDS, Call, LONGEST_PIECE, MAX_LINE_LEN, Refusal, RefusalCode, Reply,
+};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub use answer::Desk;
+pub use archive::Pieces;
 
 /// Connections at once: the web pages' pool and a few command lines. More wait.
 const MAX_CONNECTIONS: usize = 64;
 
 /// Who answers.
 pub trait Answers: Send + Sync + 'static {
-    /// Answers one question.
-    fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
+    /// Answers one question, and gives the bytes that follow the answer, if any do.
+    fn answer(&self, call: Call) -> impl Future<Output = (Answer, Option<Pieces>)> + Send;
 }
 
 impl Answers for Desk {
-    async fn answer(&self, call: Call) -> Answer {
-        Desk::answer(self, call).await
+    async fn answer(&self, call: Call) -> (Answer, Option<Pieces>) {
+        match self.content(&call).await {
+            Some(Ok((content, pieces))) => (Ok(Reply::Content(content)), Some(pieces)),
+            Some(Err(refusal)) => (Err(refusal), None),
+            None => (Desk::answer(self, call).await, None),
+        }
     }
 }
 
@@ -101,7 +109,7 @@ async fn converse(stream: UnixStream, desk: &impl Answers) -> std::io::Result<()
         if read == 0 {
             return Ok(());
         }
-        let answer = if line.last() == Some(&b'\n') || read < MAX_LINE_LEN {
+        let (answer, pieces) = if line.last() == Some(&b'\n') || read < MAX_LINE_LEN {
             answer_line(desk, &line).await
         } else {
             return Err(std::io::Error::other("a question longer than a line may be"));
@@ -109,17 +117,35 @@ async fn converse(stream: UnixStream, desk: &impl Answers) -> std::io::Result<()
         let mut text = serde_json::to_vec(&answer).map_err(std::io::Error::other)?;
         text.push(b'\n');
         writer.write_all(&text).await?;
+        if let Some(pieces) = pieces {
+            write_content(&mut writer, pieces).await?;
+        }
         writer.flush().await?;
     }
 }
 
-async fn answer_line(desk: &impl Answers, line: &[u8]) -> Answer {
+/// Pieces of content, each with its length before it, and how it ended.
+async fn write_content(writer: &mut (impl AsyncWrite + Unpin), mut pieces: Pieces) -> std::io::Result<()> {
+    while let Some(piece) = pieces.recv().await {
+        let Ok(piece) = piece else {
+            return writer.write_all(&CONTENT_BREAKS.to_be_bytes()).await;
+        };
+        for part in piece.chunks(usize::try_from(LONGEST_PIECE).unwrap_or(usize::MAX)) {
+            let length = u32::try_from(part.len()).unwrap_or(CONTENT_BREAKS);
+            writer.write_all(&length.to_be_bytes()).await?;
+            writer.write_all(part).await?;
+        }
+    }
+    writer.write_all(&CONTENT_ENDS.to_be_bytes()).await
+}
+
+async fn answer_line(desk: &impl Answers, line: &[u8]) -> (Answer, Option<Pieces>) {
     match serde_json::from_slice::<Call>(line) {
         Ok(call) => desk.answer(call).await,
         // The error's text may quote the line: only its place is told.
-        Err(error) => Err(Refusal {
-            code: RefusalCode::NotAQuestion,
-            message: format!("the line is not a question (column {})", error.column()),
-        }),
+        Err(error) => {
+            let message = format!("the line is not a question (column {})", error.column());
+            (Err(Refusal { code: RefusalCode::NotAQuestion, message }), None)
+        }
     }
 }

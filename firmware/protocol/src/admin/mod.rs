@@ -8,6 +8,8 @@
 
 // Whom one can send to.
 mod addressee;
+// What lies here and can be read.
+mod archive;
 // What a person must see before a study leaves.
 mod check;
 // How the box and its neighbours are.
@@ -28,6 +30,10 @@ use crate::ident::{AddresseeId, AeTitle, Digest, TransferId};
 use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
+pub use archive::{
+    CONTENT_BREAKS, CONTENT_ENDS, Content, LONGEST_PIECE, StoredInstance, StoredLine, StoredPage,
+    StoredSearch,
+};
 pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
 pub use matching::{
     CandidateLine, CandidatePage, FieldCode, FieldLine, LocalChoice, MarkCode, MatchCode, OrderLine,
@@ -330,6 +336,53 @@ pub enum Question {
         #[serde(default)]
         belongs_at: Option<AddresseeId>,
     },
+    /// What lies on this box and can be read, newest first. Answered by [`Reply::Stored`].
+    Stored {
+        /// What is looked for.
+        #[serde(default)]
+        search: Box<StoredSearch>,
+        /// Only what is older than this.
+        before: Option<StudyNumber>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The instances of a study that can be read. The first page stands in the audit trail as a look at the study. Answered
+    /// by [`Reply::StoredInstances`].
+    StoredInstances {
+        /// Which study.
+        study: StudyNumber,
+        /// Go on after this one.
+        after: Option<i64>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// An instance as a file. Answered by [`Reply::Content`].
+    Instance {
+        /// Which: its number.
+        instance: i64,
+    },
+    /// A picture of one frame, never for diagnosis. Answered by [`Reply::Content`].
+    Picture {
+        /// Which instance: its number.
+        instance: i64,
+        /// Which frame, from zero.
+        frame: u32,
+        /// Most pixels on an edge, up to 1024.
+        edge: u32,
+        /// Centre and width of the window; without them as the image says.
+        window: Option<(f64, f64)>,
+    },
+    /// What an instance says of itself beside its bulk data, in the DICOM JSON model (PS3.18 annex F). Answered by
+    /// [`Reply::Header`].
+    Header {
+        /// Which: its number.
+        instance: i64,
+    },
+    /// A study as a DICOM folder. Stands in the audit trail. Answered by [`Reply::Content`].
+    Folder {
+        /// Which study.
+        study: StudyNumber,
+    },
     /// Re-read and authenticate sealed instances, a page at a time. Answered by [`Reply::Verified`].
     Verify {
         /// Go on after this one.
@@ -426,6 +479,14 @@ pub enum Reply {
     Candidates(Box<CandidatePage>),
     /// See [`Question::Import`]: something contradicts, and a second person must agree.
     Proposed,
+    /// See [`Question::Stored`].
+    Stored(StoredPage),
+    /// See [`Question::StoredInstances`].
+    StoredInstances(Vec<StoredInstance>),
+    /// See [`Question::Header`].
+    Header(Confidential),
+    /// Bytes follow this line: see [`Content`].
+    Content(Content),
     /// See [`Question::Verify`].
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].

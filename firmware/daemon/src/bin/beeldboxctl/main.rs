@@ -17,6 +17,7 @@ mod certificates;
 mod matching;
 mod print;
 mod requests;
+mod stored;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -149,6 +150,10 @@ enum Command {
     },
     /// Transfers from others.
     Inbox,
+    /// What lies on this box and can be read.
+    Stored(stored::Stored),
+    /// Write a study out as a DICOM folder, in a ZIP archive. It stands in the audit trail.
+    Folder(stored::Folder),
     /// Who of this hospital may be meant by a transfer.
     Candidates(matching::Candidates),
     /// Import a transfer into the local PACS.
@@ -264,6 +269,9 @@ fn run(arguments: &Arguments, line: &mut Line) -> Result<ExitCode> {
     if matches!(arguments.command, Command::Verify) {
         return verify(arguments, line);
     }
+    if let Command::Folder(folder) = &arguments.command {
+        return stored::write_folder(folder, line);
+    }
     let question = question(&arguments.command)?;
     if let Question::Send { study: StudyRef::Number(study), addressee, .. } = &question {
         say_flags(line, Question::Check { study: *study, addressee: addressee.clone() })?;
@@ -364,7 +372,8 @@ fn say_flags(line: &mut Line, check: Question) -> Result<()> {
 fn question(command: &Command) -> Result<Question> {
     let confidential = |text: &Option<String>| text.clone().map(Confidential::new);
     Ok(match command {
-        Command::Status | Command::Verify => Question::Status,
+        // The last two were done before.
+        Command::Status | Command::Verify | Command::Folder(_) => Question::Status,
         Command::Studies => Question::Studies { before: None, limit: MAX_PAGE },
         Command::Addressees { query } => Question::Addressees { query: query.join(" "), limit: 50 },
         Command::Send { study, to, answers, note, urgent } => {
@@ -412,6 +421,7 @@ fn question(command: &Command) -> Result<Question> {
         Command::RequestRefuse(refuse) => refuse.question(),
         Command::Resume { transfer } => Question::Resume { transfer: *transfer },
         Command::Inbox => Question::Inbox { before: None, limit: MAX_PAGE },
+        Command::Stored(look) => look.question(),
         Command::Candidates(look) => look.question(),
         Command::Import(import) => import.question()?,
         Command::Agree { transfer, seen } => Question::AgreeToImport { transfer: *transfer, seen: *seen },
@@ -504,6 +514,11 @@ impl Line {
             .unwrap_or_else(|_| "root".to_owned());
         let actor = Actor { name: format!("beeldboxctl:{name}"), through: FrontEnd::CommandLine };
         Ok(Line { reader: BufReader::new(stream), actor })
+    }
+
+    /// The bytes behind an answer.
+    fn content(&mut self) -> &mut BufReader<UnixStream> {
+        &mut self.reader
     }
 
     fn ask(&mut self, question: Question) -> Result<Answer> {

@@ -7,7 +7,7 @@ use beeldbox_protocol::admin::{
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 
-use crate::{certificates, matching, requests};
+use crate::{certificates, matching, requests, stored};
 
 /// Prints an answer.
 pub fn reply(reply: &Reply) {
@@ -67,6 +67,11 @@ pub fn reply(reply: &Reply) {
         Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
         Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
         Reply::Changed(change) => say!("{change}"),
+        Reply::Stored(page) => stored::page(page),
+        Reply::StoredInstances(lines) => lines.iter().for_each(|line| say!("{}", line.sop_instance)),
+        Reply::Header(json) => say!("{}", json.reveal()),
+        // Only asked for by commands that take the bytes.
+        Reply::Content(_) => {}
         Reply::Candidates(page) => matching::page(page),
         Reply::Proposed => say!("Proposed. A second person must agree: see candidates."),
         Reply::Done => say!("Done."),

@@ -1,0 +1,78 @@
+//! Who may ask by DICOMweb: somebody who is signed in at the pages, or a system whose client certificate is registered.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{AddExtension, Next};
+use axum::response::{IntoResponse, Response};
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::RustlsAcceptor;
+use data_encoding::HEXLOWER;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::Layer;
+
+use super::{Caller, Failure};
+use crate::site::Site;
+use crate::visit::session_key;
+
+/// Lets those pass who are signed in; others are told to sign in at the pages, without being sent there.
+pub(crate) async fn signed_in(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+    let who = session_key(&site, request.headers()).and_then(|key| site.sessions.touch(key, Instant::now()));
+    match who {
+        Some(who) => {
+            request.extensions_mut().insert(Caller(who.account));
+            next.run(request).await
+        }
+        None => {
+            Failure::new(StatusCode::UNAUTHORIZED, "sign in at the pages of this box first").into_response()
+        }
+    }
+}
+
+/// Takes connections with a client certificate that an authority of the hospital issued, and that is registered.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    tls: RustlsAcceptor,
+    /// SHA-256 of each registered certificate, in lower-case hexadecimal.
+    certificates: Arc<Vec<String>>,
+}
+
+impl Registered {
+    /// For these certificates.
+    pub(crate) fn new(tls: RustlsAcceptor, certificates: Vec<String>) -> Self {
+        Registered { tls, certificates: Arc::new(certificates) }
+    }
+}
+
+impl<I, S> Accept<I, S> for Registered
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Send + 'static,
+{
+    type Stream = <RustlsAcceptor as Accept<I, S>>::Stream;
+    type Service = AddExtension<<RustlsAcceptor as Accept<I, S>>::Service, Caller>;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let (tls, certificates) = (self.tls.clone(), Arc::clone(&self.certificates));
+        Box::pin(async move {
+            let (stream, service) = tls.accept(stream, service).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let thumbprint = shown.map(|certificate| HEXLOWER.encode(digest(&SHA256, certificate).as_ref()));
+            let known = thumbprint.filter(|thumbprint| certificates.contains(thumbprint));
+            let Some(thumbprint) = known else {
+                tracing::warn!("a system whose certificate is not registered asked by DICOMweb");
+                return Err(std::io::ErrorKind::PermissionDenied.into());
+            };
+            let name = thumbprint.get(..16).unwrap_or_default();
+            let caller = Caller(format!("dicom-web:{name}"));
+            Ok((stream, Extension(caller).layer(service)))
+        })
+    }
+}
