@@ -175,6 +175,8 @@ pub enum WaitReason {
     PacsUnreachable,
     /// The PACS asks us to come back later.
     PacsBusy,
+    /// The PACS has everything and has not confirmed it yet.
+    PacsProof,
     /// The disk of this box is full.
     DiskFull,
     /// The other hospital has to do something.
@@ -190,6 +192,7 @@ impl WaitReason {
         WaitReason::PortalBusy,
         WaitReason::PacsUnreachable,
         WaitReason::PacsBusy,
+        WaitReason::PacsProof,
         WaitReason::DiskFull,
         WaitReason::OtherHospital,
         WaitReason::Technician,
@@ -202,6 +205,7 @@ impl WaitReason {
             WaitReason::PortalBusy => "portal_busy",
             WaitReason::PacsUnreachable => "pacs_unreachable",
             WaitReason::PacsBusy => "pacs_busy",
+            WaitReason::PacsProof => "pacs_proof",
             WaitReason::DiskFull => "disk_full",
             WaitReason::OtherHospital => "other_hospital",
             WaitReason::Technician => "technician",
@@ -220,6 +224,7 @@ impl WaitReason {
             | WaitReason::PortalBusy
             | WaitReason::PacsUnreachable
             | WaitReason::PacsBusy
+            | WaitReason::PacsProof
             | WaitReason::DiskFull => Who::Administrator,
             WaitReason::OtherHospital => Who::OtherHospital,
             WaitReason::Technician => Who::Technician,

@@ -19,6 +19,7 @@ use beeldbox_transfer::close::Closer;
 use beeldbox_transfer::commitment::{Claims, CommitmentReporter};
 use beeldbox_transfer::connection::{Proxy, ProxyAccount};
 use beeldbox_transfer::deliver::Deliverer;
+use beeldbox_transfer::deliver::acquaintance::Acquaintance;
 use beeldbox_transfer::directory::source::DirectorySource;
 use beeldbox_transfer::directory::{DirectoryCopy, DirectorySync};
 use beeldbox_transfer::erase::Eraser;
@@ -105,6 +106,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         directory,
         portal_health: RwLock::new(Health::default()),
         pacs_health: RwLock::new(Health::default()),
+        acquaintance: Acquaintance::default(),
         on_the_way: OnTheWay::default(),
         claims: Claims::default(),
         matches: Matches::default(),

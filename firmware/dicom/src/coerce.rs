@@ -32,6 +32,8 @@ mod original;
 mod text;
 // As part of a delivery.
 mod source;
+// The same walk for another purpose: another transfer syntax.
+mod convert;
 
 use beeldbox_protocol::ident::TransferSyntaxUid;
 use dicom_core::Tag;
@@ -41,6 +43,7 @@ use self::rewriter::Rewriter;
 use crate::sniff::{Form, form_of};
 use crate::walk::Encoding;
 
+pub use self::convert::{ConversionError, ConvertedSource, Converter, convertible_to};
 pub use self::plan::{
     CoercionPlanError, CoercionRecord, Coercions, Issuer, LocalOrder, LocalPatient, UniversalEntity,
     UniversalEntityKind,

@@ -7,6 +7,9 @@
 //! An answer is kept only if it is wanted and new, and each is bounded, so the memory of a query is what the caller asked for. PS3.4
 //! annex C.4.1, PS3.7 §9.1.2.
 
+// Names instead of a number.
+mod held;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -25,6 +28,8 @@ use crate::peer_stream::PeerStream;
 use crate::query::{Found, Query, QueryError, QueryLevel};
 use crate::status::StatusFamily;
 use crate::walk::Encoding;
+
+pub use self::held::instances_held;
 
 /// Answers that may still be under way when we have cancelled. An archive that goes on beyond them does not know C-CANCEL.
 const STRAGGLERS: usize = 1_000;

@@ -289,3 +289,50 @@ impl Query {
         Query { level, ..self }
     }
 }
+
+/// Names of what an archive has: a study, a series, an instance.
+fn named(series: Option<&str>, instance: Option<&str>) -> Vec<u8> {
+    let mut writer = DataSetWriter::new(Encoding::ExplicitLittle);
+    if let Some(instance) = instance {
+        writer.uid(tags::SOP_INSTANCE_UID, instance);
+    }
+    writer.uid(tags::STUDY_INSTANCE_UID, "1.2.3");
+    if let Some(series) = series {
+        writer.uid(tags::SERIES_INSTANCE_UID, series);
+    }
+    writer.finish()
+}
+
+#[tokio::test]
+async fn what_an_archive_has_is_named_and_half_a_list_is_none() {
+    let uid: StudyInstanceUid = "1.2.3".parse().unwrap();
+    let (node, mut ended) = an_archive(|count, id, _| {
+        let answers = match count {
+            0 => {
+                vec![named(Some("1.2.3.1"), None), named(Some("1.2.3.2"), None), named(Some("1.2.3.1"), None)]
+            }
+            // It tells an instance twice, and one of another series.
+            1 => vec![named(Some("1.2.3.1"), Some("1.2.9")), named(Some("1.2.3.1"), Some("1.2.9"))],
+            _ => vec![named(Some("1.2.3.2"), Some("1.2.10")), named(Some("1.2.3.7"), Some("1.2.11"))],
+        };
+        let answers = answers.iter().flat_map(|answer| pending(id, 0xff00, Some(answer)));
+        answers.chain(pending(id, 0, None)).collect()
+    })
+    .await;
+    let held = instances_held(&node, &calling(), &uid).await.unwrap().unwrap();
+    let mut names: Vec<&str> = held.iter().map(SopInstanceUid::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["1.2.10", "1.2.9"]);
+    assert_eq!(ended.recv().await, Some(5));
+
+    // It does not know the study.
+    let (node, _ended) = an_archive(|_, id, _| pending(id, 0, None)).await;
+    assert_eq!(instances_held(&node, &calling(), &uid).await.unwrap(), Some(HashSet::new()));
+    // It has something, and does not name it.
+    let (node, _ended) = an_archive(|_, id, _| {
+        let answer = named(Some("1.2.3.1"), None);
+        [pending(id, 0xff00, Some(&answer)), pending(id, 0, None)].concat()
+    })
+    .await;
+    assert_eq!(instances_held(&node, &calling(), &uid).await.unwrap(), None);
+}

@@ -109,7 +109,8 @@ pub use ask_commitment::{CommitmentError, report_commitment, request_commitment}
 pub use associate::{AssociateError, AssociationLimits, PeerNode};
 pub use coerce::{
     CoercedSource, Coercer, CoercionError, CoercionOutcome, CoercionPlanError, CoercionRecord, Coercions,
-    Issuer, LocalOrder, LocalPatient, UniversalEntity, UniversalEntityKind,
+    ConversionError, ConvertedSource, Converter, Issuer, LocalOrder, LocalPatient, UniversalEntity,
+    UniversalEntityKind, convertible_to,
 };
 pub use commitment::{CommitmentRequest, CommitmentResult, ReferencedInstance};
 pub use conversation::ConversationError;
@@ -120,7 +121,7 @@ pub use deliver::{
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
 pub use dicom_dir::{FolderFile, RecordAttributes, directory};
 pub use echo::{EchoError, echo, echo_over};
-pub use find::{count_instances, find};
+pub use find::{count_instances, find, instances_held};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};

@@ -47,6 +47,7 @@ pub fn wait_code(reason: WaitReason) -> WaitCode {
         WaitReason::PortalBusy => WaitCode::PortalBusy,
         WaitReason::PacsUnreachable => WaitCode::PacsUnreachable,
         WaitReason::PacsBusy => WaitCode::PacsBusy,
+        WaitReason::PacsProof => WaitCode::PacsProof,
         WaitReason::DiskFull => WaitCode::DiskFull,
         WaitReason::OtherHospital => WaitCode::OtherHospital,
         WaitReason::Technician => WaitCode::Technician,

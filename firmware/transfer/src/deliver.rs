@@ -1,31 +1,50 @@
-//! Deliver: instances to the local PACS, one C-STORE each, as they were received.
+//! Deliver: instances to the local PACS, one C-STORE each, and proof that it has them.
 //!
 //! ```text
-//!   Reconciled ─► associate with what is still open ─► C-STORE ─► status noted per instance ⟲ ─► Delivered, receipt 2
+//!   Reconciled ─► what is there already ─► contexts for what is open ─► C-STORE ⟲ ─► proof ─► Delivered, receipt 2
 //! ```
 //!
-//! Nothing is decoded or re-encoded: what the sending PACS sent is what this PACS gets. Success and warnings settle an
-//! instance; "out of resources" is tried again later; every other refusal settles it as refused, and receipt 2 says
-//! n of m. Progress is committed at least every [`COMMIT_EVERY`] instances, so a crash repeats no more than that many,
-//! with the same bytes under the same SOP Instance UID.
+//! What the sending PACS sent is what this PACS gets, unless it does not take the transfer syntax and there is another one
+//! without loss ([`contexts`]). Each answer settles its instance or lets it wait ([`settled`]); one that is refused does not
+//! stop the others, and receipt 2 says n of m. Progress is committed as answers come ([`batch`]), so after a crash no more
+//! than what was on its way is sent again, with the same bytes under the same SOP Instance UID. Delivered is what the PACS
+//! proves to have ([`proof`]).
 
-use std::collections::{HashMap, HashSet};
+// What is known of the PACS from earlier.
+pub mod acquaintance;
+// What needs no sending.
+mod already_there;
+// One set of contexts, several associations.
+mod batch;
+// Which contexts, and which way an instance goes.
+mod contexts;
+// One association.
+mod lane;
+// Whether the PACS has it.
+pub mod proof;
+// What an answer means.
+pub mod settled;
+// Bytes out of custody.
+mod source;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use beeldbox_custody::{
-    AuditRecord, Changes, CollectionId, CustodyError, FrameReader, HoldReason, InboundState, InstanceRow,
-    ReadError, State, TransferRow, WaitReason,
+    AuditRecord, Changes, CollectionId, CustodyError, HoldReason, InboundState, InstanceRow, ReadError,
+    State, TransferRow, WaitReason,
 };
-use beeldbox_dicom::{
-    AssociateError, AssociationLimits, CoercedSource, Coercions, DimseStatus, OutgoingInstance,
-    OutgoingSource, SourceError, StoreAssociation, StoreError,
-};
+use beeldbox_dicom::{AssociateError, Coercions, DimseStatus, StoreError};
 use beeldbox_protocol::admin::{ReceiptStage, RefusedInstance};
 use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{SopClassUid, TransferId, TransferSyntaxUid};
-use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use beeldbox_protocol::ident::TransferId;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use self::batch::deliver_batch;
+use self::proof::{Proof, Said};
+use self::settled::ALREADY_THERE;
 use crate::coerced;
 use crate::fetch::sign_receipt;
 use crate::inbound::InboundEvent;
@@ -34,20 +53,13 @@ use crate::road::{Road, SigningCertificateExpired, StepError, retry};
 use crate::send::chain;
 use crate::worker::{Worked, Worker, due_now, until_due};
 
-/// Instances between two commits of progress.
-const COMMIT_EVERY: usize = 32;
+pub use self::settled::{NO_CONTEXT, NOT_COERCED};
 
-/// Presentation contexts in one association (PS3.8 §9.3.2.2: odd ids from 1 to 255).
-const MAX_CONTEXTS: usize = 128;
+/// Instances between two moves of the state, which shows progress. Their answers are committed more often.
+const MOVE_EVERY: usize = 32;
 
-/// Chunks between the opener and the association: 8 × 64 KiB.
-const QUEUED_CHUNKS: usize = 8;
-
-/// Status noted for an instance for which the PACS accepted no presentation context. Not a DIMSE status.
-pub const NO_CONTEXT: u16 = 0xFFFF;
-
-/// Status noted for an instance into which the local patient could not be put. Not a DIMSE status.
-pub const NOT_COERCED: u16 = 0xFFFE;
+/// Refused instances that are named in the audit trail.
+const MOST_NAMED: usize = 100;
 
 /// Delivers what is due.
 pub struct Deliverer {
@@ -71,6 +83,8 @@ enum DeliverError {
     Signer(#[from] SigningCertificateExpired),
     #[error("the row lacks what its state needs")]
     Incomplete,
+    #[error("the PACS does not confirm everything yet")]
+    NotProven(std::time::Duration),
     #[error("asked to stop")]
     Stopping,
 }
@@ -92,6 +106,10 @@ impl Deliverer {
         let Err(failure) = result else { return };
         let disposition = match &failure {
             DeliverError::Stopping => return,
+            DeliverError::NotProven(pause) => return self.wait_for_proof(row, *pause).await,
+            DeliverError::Associate(AssociateError::Rejected { transient: true, .. }) => {
+                retry(WaitReason::PacsBusy)
+            }
             DeliverError::Associate(
                 AssociateError::Rejected { transient: false, .. } | AssociateError::TinyPdu { .. },
             ) => Disposition::Hold(HoldReason::PacsRefusedUs),
@@ -109,6 +127,19 @@ impl Deliverer {
             Ok(Some(row)) => self.road.wait_or_hold(&row, disposition).await,
             Ok(None) => {}
             Err(error) => error!(%error, "the ledger cannot be asked"),
+        }
+    }
+
+    async fn wait_for_proof(&self, row: &TransferRow, pause: std::time::Duration) {
+        let waits = Disposition::Retry(WaitReason::PacsProof, Some(pause));
+        match self.road.custody.transfer(row.id).await {
+            Ok(Some(row)) => self.road.wait_or_hold(&row, waits).await,
+            Ok(None) => {}
+            Err(error) => error!(%error, "the ledger cannot be asked"),
+        }
+        // It may have come while this was written down.
+        if self.road.acquaintance.questions.is_answered(row.id) {
+            proof::look_now(&self.road, row.id).await;
         }
     }
 }
@@ -145,250 +176,151 @@ impl Worker for Deliverer {
 
 /// All instances of a transfer with their places, and which of them are settled.
 struct Delivery {
+    row: TransferRow,
     instances: Vec<InstanceRow>,
     settled: HashMap<i64, u16>,
+    /// How many were settled when the state last said so.
+    told: usize,
     /// What is changed in them.
-    coercions: Option<Coercions>,
+    coercions: Option<Arc<Coercions>>,
 }
 
-async fn load(road: &Road, row: &TransferRow, collection: CollectionId) -> Result<Delivery, DeliverError> {
-    let mut instances = Vec::new();
-    loop {
-        let after = instances.last().map(|instance: &InstanceRow| instance.id);
-        let page = road.custody.instances(collection, after, 1000).await?;
-        if page.is_empty() {
-            break;
+impl Delivery {
+    async fn load(road: &Road, row: &TransferRow, collection: CollectionId) -> Result<Self, DeliverError> {
+        let mut instances = Vec::new();
+        loop {
+            let after = instances.last().map(|instance: &InstanceRow| instance.id);
+            let page = road.custody.instances(collection, after, 1000).await?;
+            if page.is_empty() {
+                break;
+            }
+            instances.extend(page);
         }
-        instances.extend(page);
+        let settled: HashMap<i64, u16> =
+            road.custody.deliveries(row.id).await?.into_iter().map(|d| (d.instance, d.status)).collect();
+        let coercions = coerced::plan(row, &road.settings.name).map_err(|_| DeliverError::Incomplete)?;
+        let told = settled.len();
+        Ok(Delivery { row: row.clone(), instances, settled, told, coercions: coercions.map(Arc::new) })
     }
-    let settled = road.custody.deliveries(row.id).await?;
-    let coercions = coerced::plan(row, &road.settings.name).map_err(|_| DeliverError::Incomplete)?;
-    Ok(Delivery {
-        instances,
-        settled: settled.into_iter().map(|d| (d.instance, d.status)).collect(),
-        coercions,
-    })
+
+    fn transfer(&self) -> TransferId {
+        self.row.id
+    }
+
+    /// Instances that are not settled.
+    fn open(&self) -> impl Iterator<Item = &InstanceRow> {
+        self.instances.iter().filter(|instance| !self.settled.contains_key(&instance.id))
+    }
+
+    /// Instances that are settled as stored.
+    fn stored(&self) -> impl Iterator<Item = &InstanceRow> {
+        self.instances.iter().filter(|instance| {
+            self.settled.get(&instance.id).is_some_and(|status| DimseStatus(*status).is_stored())
+        })
+    }
+
+    fn settled_count(&self) -> usize {
+        self.settled.len()
+    }
+
+    fn count(&self, is_so: impl Fn(u16) -> bool) -> usize {
+        self.settled.values().filter(|status| is_so(**status)).count()
+    }
+
+    /// Writes down what was settled, and moves the transfer along now and then.
+    ///
+    /// # Durability
+    /// When this returns, the answers survive a power cut.
+    async fn settle(&mut self, road: &Road, fresh: Vec<(i64, u16)>) -> Result<(), DeliverError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        road.custody.set_delivery(self.row.id, fresh.clone(), road.now()).await?;
+        road.acquaintance.forget(fresh.iter().map(|(instance, _)| *instance));
+        self.settled.extend(fresh);
+        if self.settled.len() >= self.told + MOVE_EVERY { self.tell(road).await } else { Ok(()) }
+    }
+
+    /// Lets the state say how many are settled.
+    async fn tell(&mut self, road: &Road) -> Result<(), DeliverError> {
+        let count = |n: usize| u32::try_from(n).map_err(|_| DeliverError::Incomplete);
+        let (settled, of) = (count(self.settled.len())?, count(self.instances.len())?);
+        self.told = self.settled.len();
+        let event = InboundEvent::InstancesSettled { settled, of };
+        if let Some(state) = road.step_inbound(&self.row, event, Changes::default(), Vec::new()).await? {
+            self.row.state = State::Inbound(state);
+        }
+        Ok(())
+    }
 }
 
 async fn deliver(road: &Road, row: &TransferRow) -> Result<(), DeliverError> {
     let collection = row.collection.ok_or(DeliverError::Incomplete)?;
-    let mut delivery = load(road, row, collection).await?;
-    let mut row = row.clone();
-    settle(road, &mut row, &mut delivery, Vec::new()).await?;
-    while let Some(batch) = next_batch(&delivery) {
-        deliver_batch(road, &mut row, &mut delivery, &batch).await?;
+    let mut delivery = Delivery::load(road, row, collection).await?;
+    delivery.tell(road).await?;
+    let there = already_there::already_there(road, &delivery).await;
+    delivery.settle(road, there).await?;
+    loop {
+        let mut open: Vec<&InstanceRow> = delivery.open().collect();
+        // What broke an association goes last, so that it stops nothing else.
+        open.sort_by_key(|instance| road.acquaintance.breaks_at(instance.id));
+        let proposal = contexts::propose(open.into_iter(), |kind| road.acquaintance.took(kind));
+        let Some(proposal) = proposal else { break };
+        let sent = deliver_batch(road, &mut delivery, proposal).await;
+        // What was settled before a failure stays settled.
+        let told = delivery.tell(road).await;
+        sent?;
+        told?;
     }
-    finish(road, &row, &delivery).await
-}
-
-/// The open instances whose (SOP class, transfer syntax) pairs fit into one association.
-fn next_batch(delivery: &Delivery) -> Option<Vec<InstanceRow>> {
-    let mut contexts: HashSet<(&SopClassUid, &TransferSyntaxUid)> = HashSet::new();
-    let mut batch = Vec::new();
-    for instance in delivery.instances.iter().filter(|instance| !delivery.settled.contains_key(&instance.id))
-    {
-        let context = (&instance.sop_class, &instance.transfer_syntax);
-        if contexts.len() < MAX_CONTEXTS || contexts.contains(&context) {
-            contexts.insert(context);
-            batch.push(instance.clone());
+    match proof::prove(road, row.id, &delivery).await? {
+        Said::NotYet(pause) => Err(DeliverError::NotProven(pause)),
+        Said::Proven(proof, unconfirmed) => {
+            delivery.settle(road, unconfirmed).await?;
+            finish(road, &delivery, proof).await
         }
     }
-    (!batch.is_empty()).then_some(batch)
 }
 
-async fn deliver_batch(
-    road: &Road,
-    row: &mut TransferRow,
-    delivery: &mut Delivery,
-    batch: &[InstanceRow],
-) -> Result<(), DeliverError> {
-    let mut contexts: Vec<(SopClassUid, TransferSyntaxUid)> = Vec::new();
-    for instance in batch {
-        let context = (instance.sop_class.clone(), instance.transfer_syntax.clone());
-        if !contexts.contains(&context) {
-            contexts.push(context);
-        }
-    }
-    let limits = AssociationLimits::default();
-    let associated =
-        beeldbox_dicom::associate(&road.settings.pacs, &road.settings.ae_title, &contexts, limits).await;
-    road.note_pacs(&associated);
-    let mut association = associated?;
-    let result = store_all(road, row, delivery, batch, &mut association).await;
-    match &result {
-        Ok(()) | Err(DeliverError::PacsBusy | DeliverError::Stopping) => association.release().await,
-        Err(_) => association.abort().await,
-    }
-    result
-}
-
-async fn store_all(
-    road: &Road,
-    row: &mut TransferRow,
-    delivery: &mut Delivery,
-    batch: &[InstanceRow],
-    association: &mut StoreAssociation,
-) -> Result<(), DeliverError> {
-    let mut fresh = Vec::new();
-    let mut outcome = Ok(());
-    let mut moves = road.custody.work();
-    moves.mark_unchanged();
-    // The row that led here may be older than what somebody decided since.
-    if !goes_on(road, row.id).await? {
-        return Err(DeliverError::Stopping);
-    }
-    for instance in batch {
-        // Somebody may have stopped it: nothing more goes to the PACS then.
-        if moves.has_changed().unwrap_or(true) {
-            moves.mark_unchanged();
-            if !goes_on(road, row.id).await? {
-                outcome = Err(DeliverError::Stopping);
-                break;
-            }
-        }
-        match store_one(road, association, instance, delivery.coercions.as_ref()).await {
-            Ok(status) => fresh.push((instance.id, status)),
-            Err(DeliverError::Store(StoreError::Source(source))) if source.coercion().is_some() => {
-                // The association is gone with it; the next takes up what is left.
-                fresh.push((instance.id, NOT_COERCED));
-                break;
-            }
-            Err(error) => {
-                outcome = Err(error);
-                break;
-            }
-        }
-        if fresh.len() >= COMMIT_EVERY {
-            settle(road, row, delivery, std::mem::take(&mut fresh)).await?;
-        }
-        if road.stop.is_cancelled() {
-            outcome = Err(DeliverError::Stopping);
-            break;
-        }
-    }
-    // What was settled before a failure stays settled.
-    settle(road, row, delivery, fresh).await?;
-    outcome
-}
-
-/// Whether the transfer is still being delivered.
-async fn goes_on(road: &Road, transfer: TransferId) -> Result<bool, DeliverError> {
-    let row = road.custody.transfer(transfer).await?;
-    Ok(row.is_some_and(|row| matches!(row.state, State::Inbound(InboundState::Delivering { .. }))))
-}
-
-async fn store_one(
-    road: &Road,
-    association: &mut StoreAssociation,
-    instance: &InstanceRow,
-    coercions: Option<&Coercions>,
-) -> Result<u16, DeliverError> {
-    if !association.accepts(&instance.sop_class, &instance.transfer_syntax) {
-        return Ok(NO_CONTEXT);
-    }
-    let reader = road.custody.open_instance(instance).await?;
-    let outgoing = OutgoingInstance {
-        sop_class: instance.sop_class.clone(),
-        sop_instance: instance.sop_instance.clone(),
-        transfer_syntax: instance.transfer_syntax.clone(),
-        size_hint: Some(instance.size_bytes),
-    };
-    let source = OpenedInstance::start(reader);
-    let stored = match coercions {
-        None => association.store(&outgoing, &mut { source }).await?,
-        Some(coercions) => match CoercedSource::new(source, coercions, &instance.transfer_syntax) {
-            Ok(mut coerced) => association.store(&outgoing, &mut coerced).await?,
-            Err(_) => return Ok(NOT_COERCED),
-        },
-    };
-    if stored.status.is_worth_retrying() {
-        return Err(DeliverError::PacsBusy);
-    }
-    Ok(stored.status.0)
-}
-
-/// Writes down what was settled, and moves the transfer along.
-async fn settle(
-    road: &Road,
-    row: &mut TransferRow,
-    delivery: &mut Delivery,
-    fresh: Vec<(i64, u16)>,
-) -> Result<(), DeliverError> {
-    if !fresh.is_empty() {
-        road.custody.set_delivery(row.id, fresh.clone(), road.now()).await?;
-        delivery.settled.extend(fresh);
-    }
-    let count = |n: usize| u32::try_from(n).map_err(|_| DeliverError::Incomplete);
-    let (settled, of) = (count(delivery.settled.len())?, count(delivery.instances.len())?);
-    let event = InboundEvent::InstancesSettled { settled, of };
-    if let Some(state) = road.step_inbound(row, event, Changes::default(), Vec::new()).await? {
-        row.state = State::Inbound(state);
-    }
-    Ok(())
-}
-
-async fn finish(road: &Road, row: &TransferRow, delivery: &Delivery) -> Result<(), DeliverError> {
+async fn finish(road: &Road, delivery: &Delivery, proof: Proof) -> Result<(), DeliverError> {
+    let row = &delivery.row;
     let mut refused = Vec::new();
+    let mut named = String::new();
     for (position, instance) in delivery.instances.iter().enumerate() {
         let status = delivery.settled.get(&instance.id).copied().ok_or(DeliverError::Incomplete)?;
-        if !DimseStatus(status).is_stored() {
-            let position = u32::try_from(position).map_err(|_| DeliverError::Incomplete)?;
-            refused.push(RefusedInstance { position, status });
+        if DimseStatus(status).is_stored() {
+            continue;
         }
+        if refused.len() < MOST_NAMED {
+            let (name, why) = (&instance.sop_instance, settled::why(status));
+            let _infallible = write!(named, "; {name} {}: {why}", DimseStatus(status));
+        }
+        let position = u32::try_from(position).map_err(|_| DeliverError::Incomplete)?;
+        refused.push(RefusedInstance { position, status });
     }
     let of = u32::try_from(delivery.instances.len()).map_err(|_| DeliverError::Incomplete)?;
     let stored = of - u32::try_from(refused.len()).map_err(|_| DeliverError::Incomplete)?;
+    let there = delivery.count(|status| status == ALREADY_THERE);
+    let warnings = delivery.count(|status| DimseStatus(status).is_warning() && status != ALREADY_THERE);
+    let proof = proof.as_str();
     if stored < of {
-        warn!(transfer = %row.id, stored, of, "the PACS did not take every instance");
+        warn!(transfer = %row.id, stored, of, proof, "the PACS does not have every instance");
     } else {
-        info!(transfer = %row.id, stored, of, "every instance is in the PACS");
+        info!(transfer = %row.id, stored, of, there, warnings, proof, "every instance is in the PACS");
     }
     road.check_signer()?;
     let receipt = sign_receipt(road, row, ReceiptStage::InPacs, stored, of, refused)?;
+    let detail = format!(
+        "{stored} of {of}, proof: {proof}; {there} were there already, {warnings} with a warning{named}"
+    );
     let audit = AuditRecord {
         at: road.now(),
         actor: "beeldboxd".to_owned(),
         action: "deliver".to_owned(),
         transfer: Some(row.id),
-        detail: Confidential::new(format!("{stored} of {of}")),
+        detail: Confidential::new(detail),
     };
     let changes = Changes { receipt: Some((2, receipt.clone())), audit: vec![audit], ..Changes::default() };
     road.step_inbound(row, InboundEvent::AllSettled { stored, of }, changes, receipt).await?;
+    road.acquaintance.questions.forget(row.id);
     Ok(())
-}
-
-/// An instance on its way out of its frame: opened on a thread of its own, chunk by authenticated chunk.
-struct OpenedInstance {
-    chunks: mpsc::Receiver<Result<Bytes, ReadError>>,
-}
-
-impl OpenedInstance {
-    fn start(mut reader: FrameReader) -> Self {
-        let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
-        tokio::task::spawn_blocking(move || {
-            loop {
-                let next = match reader.next_chunk() {
-                    Ok(Some(chunk)) => Ok(Bytes::from(chunk)),
-                    Ok(None) => break,
-                    Err(error) => Err(error),
-                };
-                let is_error = next.is_err();
-                // The association ended: nobody wants the rest.
-                if sender.blocking_send(next).is_err() || is_error {
-                    break;
-                }
-            }
-        });
-        OpenedInstance { chunks }
-    }
-}
-
-impl OutgoingSource for OpenedInstance {
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
-        match self.chunks.recv().await {
-            Some(Ok(chunk)) => Ok(Some(chunk)),
-            Some(Err(error)) => Err(SourceError(Box::new(error))),
-            None => Ok(None),
-        }
-    }
 }

@@ -26,6 +26,7 @@ use tracing::{error, warn};
 
 use crate::Clock;
 use crate::commitment;
+use crate::deliver::proof;
 use crate::road::Road;
 
 /// Pieces under way between association and writer: 4 × 128 KiB bounds an association to about half a MiB.
@@ -77,11 +78,9 @@ impl Intake for CustodyIntake {
     async fn commitment_result(
         &self,
         info: &AssociationInfo,
-        _result: CommitmentResult,
+        result: CommitmentResult,
     ) -> Result<(), Refusal> {
-        // Deliveries are confirmed by the responses to C-STORE; nothing is asked for yet.
-        warn!(peer = %info.calling_ae, "storage commitment was reported that nobody asked for");
-        Err(Refusal { status: DimseStatus::NO_SUCH_INSTANCE, comment: "no such transaction" })
+        proof::take_report(&self.road, info, result).await
     }
 }
 

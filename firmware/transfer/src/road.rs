@@ -19,6 +19,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::alias::Alias;
 use crate::commitment::Claims;
+use crate::deliver::acquaintance::Acquaintance;
 use crate::directory::DirectoryCopy;
 use crate::effect::{Effect, Verdict};
 use crate::inbound::{self, InboundEvent};
@@ -133,6 +134,8 @@ pub struct RoadParts {
     pub portal_health: RwLock<Health>,
     /// How the PACS is.
     pub pacs_health: RwLock<Health>,
+    /// What is known of the PACS.
+    pub acquaintance: Acquaintance,
     /// What goes to the PACS at this moment.
     pub on_the_way: OnTheWay,
     /// Studies that their senders believe complete.

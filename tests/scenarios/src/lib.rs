@@ -7,6 +7,8 @@ pub mod dicom_cards;
 pub mod ending;
 // Tools of others: DCMTK, Python's pydicom and pynetdicom, Orthanc.
 pub mod foreign;
+// A PACS of somebody else at Zuid.
+pub mod foreign_pacs;
 // A FHIR server of somebody else.
 pub mod foreign_directory;
 // Certificates that a story needs and nobody should issue.

@@ -215,6 +215,7 @@ fn wait_words(wait: WaitCode) -> Option<(&'static str, &'static str)> {
         WaitCode::PortalBusy => Some(("state.short-portal-busy", "state.wait-portal-busy")),
         WaitCode::PacsUnreachable => Some(("state.short-pacs-unreachable", "state.wait-pacs-unreachable")),
         WaitCode::PacsBusy => Some(("state.short-pacs-busy", "state.wait-pacs-busy")),
+        WaitCode::PacsProof => Some(("state.short-pacs-proof", "state.wait-pacs-proof")),
         WaitCode::DiskFull => Some(("state.short-disk-full", "state.wait-disk-full")),
         WaitCode::OtherHospital | WaitCode::Technician => None,
     }

@@ -28,11 +28,12 @@ const STATES: [StateCode; 19] = [
     StateCode::Failed,
 ];
 
-const WAITS: [WaitCode; 7] = [
+const WAITS: [WaitCode; 8] = [
     WaitCode::PortalUnreachable,
     WaitCode::PortalBusy,
     WaitCode::PacsUnreachable,
     WaitCode::PacsBusy,
+    WaitCode::PacsProof,
     WaitCode::DiskFull,
     WaitCode::OtherHospital,
     WaitCode::Technician,

@@ -53,8 +53,8 @@ impl Deflated {
             self.rewritten.clear();
             self.rewriter.push(&self.inflated[..made.min(STEP)], &mut self.rewritten)?;
             deflate(&mut self.deflate, &self.rewritten, FlushCompress::None, out)?;
-            // A full buffer may mean that more is ready without further input.
-            if !self.has_ended && input.is_empty() && made < STEP {
+            // More may be ready without further input, however little came last: the decoder stops at its window's end.
+            if !self.has_ended && input.is_empty() && made == 0 {
                 return Ok(());
             }
             if !self.has_ended && taken == 0 && made == 0 {

@@ -190,3 +190,25 @@ fn memory_does_not_depend_on_the_size_of_the_instance() {
     coercer.push(&[0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0], &mut out).unwrap();
     coercer.finish(&mut out).unwrap();
 }
+
+#[test]
+fn a_stream_that_inflates_a_thousandfold_is_taken_whole_however_it_is_cut() {
+    let encoding = Encoding::ExplicitLittle;
+    let pixels = vec![0; 8 << 20];
+    let plain = Written::new(encoding).element((0x0010, 0x0020), b"LO", "N-1").exactly(
+        (0x7fe0, 0x0010),
+        b"OW",
+        &pixels,
+    );
+    let mut stream = Vec::with_capacity(64 * 1024);
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    compress.compress_vec(&plain.bytes, &mut stream, flate2::FlushCompress::Finish).unwrap();
+    for cut in [512, 1000, stream.len()] {
+        let coerced = in_pieces(
+            &plan(patient("Jansen")),
+            &"1.2.840.10008.1.2.1.99".parse().unwrap(),
+            stream.chunks(cut),
+        );
+        assert!(coerced.is_ok(), "in pieces of {cut}: {:?}", coerced.map(|_| ()));
+    }
+}

@@ -59,6 +59,8 @@ pub enum WaitCode {
     PacsUnreachable,
     /// The local PACS asks for patience.
     PacsBusy,
+    /// The local PACS has not confirmed what it stored yet.
+    PacsProof,
     /// The disk of the box is full.
     DiskFull,
     /// The other hospital.

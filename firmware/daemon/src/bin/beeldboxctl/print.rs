@@ -389,6 +389,7 @@ fn waits(wait: WaitCode) -> &'static str {
         WaitCode::PortalBusy => "the portal asks for patience",
         WaitCode::PacsUnreachable => "the PACS does not answer",
         WaitCode::PacsBusy => "the PACS asks for patience",
+        WaitCode::PacsProof => "the PACS has not confirmed yet what it stored",
         WaitCode::DiskFull => "the disk of the box is full",
         WaitCode::OtherHospital => "waits for the other hospital",
         WaitCode::Technician => "waits for a technician",
