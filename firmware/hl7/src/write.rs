@@ -1,6 +1,7 @@
 //! From a report to a message: ORU^R01 for a hospital's record system, as HL7 v2.5.1 §7.3.1 and IHE RAD-128 have it.
 //!
-//! What is written is read back as it was, except remarks, and characters that no reader could show.
+//! What is written is read back as it was, except remarks, characters that no reader could show, and the status of an
+//! observation that states none (it is then as far as its order), and an accession number of IPC, which stands in OBR-18 then.
 
 use beeldbox_protocol::clinical::{Confidential, PatientIdentifier};
 use data_encoding::BASE64;
@@ -11,6 +12,7 @@ use crate::result::{
     Coded, Content, Header, NumberPlace, Observation, PatientResult, ReportPatient, ReportedOrder,
     ResultMessage,
 };
+use crate::status::{ObservationStatus, ReportStatus};
 use crate::time::PointInTime;
 use crate::writing::{self, MessageWriter, components, join, one};
 
@@ -117,6 +119,12 @@ fn write_order(writer: &mut MessageWriter, at: usize, order: &ReportedOrder) {
         let number = order.numbers.iter().find(|number| number.place == place);
         number.map(|one| components(&[one.number.reveal(), one.authority.reveal()])).unwrap_or_default()
     };
+    // ORU^R01 has no IPC; IHE Radiology puts the accession number here, where there is no room for an authority.
+    let accession = order
+        .numbers
+        .iter()
+        .find(|number| matches!(number.place, NumberPlace::AccessionIdentifier | NumberPlace::PlacerField));
+    let accession = accession.map(|accession| one(accession.number.reveal())).unwrap_or_default();
     let (placer, filler) = (number(NumberPlace::Placer), number(NumberPlace::Filler));
     writer.segment("ORC", &[(1, "RE".to_owned()), (2, placer.clone()), (3, filler.clone())]);
     let author = order.author.as_ref().map(|name| {
@@ -137,16 +145,12 @@ fn write_order(writer: &mut MessageWriter, at: usize, order: &ReportedOrder) {
         (4, coded(&order.service)),
         (7, time(order.performed_at.as_ref())),
         (16, order.ordered_by.as_ref().map(|name| format!("^{}", xpn(name))).unwrap_or_default()),
-        (18, number(NumberPlace::PlacerField)),
+        (18, accession),
         (22, time(order.reported_at.as_ref())),
         (25, order.order_status.map(|status| status.code().to_owned()).unwrap_or_default()),
         (32, author.unwrap_or_default()),
     ];
     writer.segment("OBR", &fields);
-    let accession = number(NumberPlace::AccessionIdentifier);
-    if !accession.is_empty() {
-        writer.segment("IPC", &[(1, accession)]);
-    }
     notes(writer, &order.notes);
     let mut count = 0;
     if let Some(study) = &order.study {
@@ -162,11 +166,21 @@ fn write_order(writer: &mut MessageWriter, at: usize, order: &ReportedOrder) {
     }
     for observation in &order.observations {
         count += 1;
-        write_observation(writer, count, observation);
+        write_observation(writer, count, observation, status_code(observation.status, order.order_status));
     }
 }
 
-fn write_observation(writer: &mut MessageWriter, count: usize, observation: &Observation) {
+/// OBX-11, which must be there: what is unstated is as far as its order.
+fn status_code(status: ObservationStatus, order: Option<ReportStatus>) -> &'static str {
+    match (status, order) {
+        (ObservationStatus::Unstated, Some(ReportStatus::Final | ReportStatus::Amended)) => "F",
+        (ObservationStatus::Unstated, Some(ReportStatus::Preliminary | ReportStatus::NoResult)) => "P",
+        (ObservationStatus::Unstated, Some(ReportStatus::Cancelled)) => "X",
+        (stated, _) => stated.code(),
+    }
+}
+
+fn write_observation(writer: &mut MessageWriter, count: usize, observation: &Observation, status: &str) {
     let (kind, value) = content(&observation.content);
     let fields = [
         (1, count.to_string()),
@@ -177,7 +191,7 @@ fn write_observation(writer: &mut MessageWriter, count: usize, observation: &Obs
         (6, one(observation.unit.reveal())),
         (7, one(observation.range.reveal())),
         (8, one(observation.flag.reveal())),
-        (11, observation.status.code().to_owned()),
+        (11, status.to_owned()),
         (14, time(observation.at.as_ref())),
     ];
     writer.segment("OBX", &fields);

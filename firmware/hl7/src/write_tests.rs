@@ -112,7 +112,7 @@ impl Dice {
             content,
             range: self.hidden(0),
             flag: self.hidden(0),
-            status: [ObservationStatus::Final, ObservationStatus::Preliminary, ObservationStatus::Unstated]
+            status: [ObservationStatus::Final, ObservationStatus::Preliminary, ObservationStatus::Corrected]
                 [self.below(3)],
             at: self.maybe(Dice::time),
             notes: self.several(0, Dice::lines),
@@ -120,17 +120,17 @@ impl Dice {
     }
 
     fn order(&mut self) -> ReportedOrder {
-        let places = [
-            NumberPlace::AccessionIdentifier,
-            NumberPlace::PlacerField,
-            NumberPlace::Filler,
-            NumberPlace::Placer,
-        ];
+        let places = [NumberPlace::PlacerField, NumberPlace::Filler, NumberPlace::Placer];
         let numbers = places.iter().enumerate().filter_map(|(at, place)| {
             self.maybe(|dice| OrderNumber {
                 place: *place,
                 number: Confidential::new(format!("{at}{}", dice.text(0))),
-                authority: dice.hidden(0),
+                // OBR-18 has no room for one.
+                authority: if *place == NumberPlace::PlacerField {
+                    Confidential::default()
+                } else {
+                    dice.hidden(0)
+                },
             })
         });
         let numbers = numbers.collect();
