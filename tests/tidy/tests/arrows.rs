@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const TEST_CRATES: &str = "tests/*";
 
 /// One foreign library, one home. A name that ends in `*` stands for all that begin so.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 20] = [
     // The ledger, and the portal's own.
     ("rusqlite", &["beeldbox-custody", "beeldbox-portal"]),
     ("postgres*", &["beeldbox-portal", TEST_CRATES]),
@@ -59,6 +59,7 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("argon2", &["beeldbox-admin"]),
     ("encoding_rs", &["beeldbox-hl7"]),
     ("krilla", &["beeldbox-report"]),
+    ("skrifa", &["beeldbox-report"]),
     ("cargo_metadata", &[TEST_CRATES]),
 ];
 
