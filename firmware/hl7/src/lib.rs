@@ -17,6 +17,8 @@
 
 // Acknowledgements: written, and read.
 mod ack;
+// From a report to what it says, block by block.
+mod blocks;
 // From bytes to text, whatever MSH-18 says.
 mod character_set;
 // Which characters part what.

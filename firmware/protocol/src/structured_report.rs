@@ -28,6 +28,13 @@ pub struct StructuredReport {
     pub blocks: Vec<Block>,
 }
 
+impl StructuredReport {
+    /// A report that is nothing but text.
+    pub fn of_text(text: Confidential) -> Self {
+        StructuredReport { blocks: vec![Block::Text { label: None, text }], ..StructuredReport::default() }
+    }
+}
+
 /// Whether a report is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
