@@ -48,6 +48,8 @@ mod dimse;
 mod echo;
 // Query SCU: C-FIND, and counting.
 mod find;
+// Documents as instances.
+mod encapsulate;
 // A taker that takes everything, for tests.
 #[cfg(any(test, fuzzing))]
 mod fixtures;
@@ -64,6 +66,8 @@ mod inflow;
 mod instance;
 // Who takes instances into custody.
 mod intake;
+// What a JPEG says before its picture data.
+mod jpeg;
 // Accepting connections on both ports, stopping.
 mod listen;
 // Messages of an association: command sets, data sets.
@@ -113,10 +117,14 @@ pub use deliver::{
 };
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
 pub use echo::{EchoError, echo, echo_over};
+pub use encapsulate::{
+    EncapsulateError, NewInstance, StudyIdentity, WrappedDocument, encapsulate_jpeg, encapsulate_pdf,
+};
 pub use find::{count_instances, find};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
+pub use jpeg::JpegError;
 pub use listen::{ListenError, Listeners, listen};
 pub use pdu::WireError;
 pub use peer_stream::PeerStream;
