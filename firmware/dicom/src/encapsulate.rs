@@ -160,7 +160,9 @@ pub fn encapsulate_jpeg(
     set.image_type = Some("DERIVED\\SECONDARY");
     set.up_to_study();
     set.text(tags::INSTANCE_NUMBER, *b"IS", &new.instance_number.to_string());
+    // Not known, which both may be.
     set.text(tags::PATIENT_ORIENTATION, *b"CS", "");
+    set.text(tags::LATERALITY, *b"CS", "");
     set.writer.number(tags::SAMPLES_PER_PIXEL, jpeg.samples);
     set.text(tags::PHOTOMETRIC_INTERPRETATION, *b"CS", jpeg.photometric_interpretation());
     if jpeg.samples > 1 {
