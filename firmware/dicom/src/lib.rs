@@ -94,6 +94,8 @@ mod services;
 mod sniff;
 // DIMSE status codes.
 mod status;
+// What a structured report says.
+mod structured_report;
 // TLS: who we are and whom we believe.
 mod tls;
 // The state machine of PS3.8.
@@ -136,6 +138,7 @@ pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
 pub use retrieve::{MoveOutcome, MoveProgress, move_study};
 pub use sniff::attributes_of;
 pub use status::{DimseStatus, StatusFamily};
+pub use structured_report::{LONGEST_REPORT, StructuredReportError, read_structured_report};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 
 /// Names this implementation (PS3.7 annex D.3.3.2). Derived from a UUID (PS3.5 annex B.2), so nobody had to register it.
