@@ -232,6 +232,12 @@ impl World {
             | Question::AgreeToImport { .. }
             | Question::DropProposal { .. }
             | Question::SetAside { .. }
+            | Question::Stored { .. }
+            | Question::StoredInstances { .. }
+            | Question::Instance { .. }
+            | Question::Picture { .. }
+            | Question::Header { .. }
+            | Question::Folder { .. }
             | Question::RequestImages { .. }
             | Question::Requests { .. }
             | Question::Request { .. }
