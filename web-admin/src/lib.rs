@@ -11,12 +11,16 @@
 
 // Who may sign in.
 pub mod accounts;
+// A request for images, read from a form.
+mod ask_reading;
 // Style sheet and scripts.
 mod assets;
 // The way to the daemon.
 pub mod box_client;
 // The certificate of the pages.
 pub mod certificate;
+// What a person is about to do.
+mod drafts;
 // Headers of every answer.
 mod headers;
 // Every text, in both languages.

@@ -3,14 +3,13 @@
 //! The browser holds a random name of 256 bits in a cookie; here only its digest is kept. A session ends after 15
 //! minutes without activity and after 12 hours in any case. Live streams and their fetches are not activity.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use beeldbox_protocol::admin::StudyNumber;
-use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{AddresseeId, Digest};
+use beeldbox_protocol::ident::Digest;
 
+use crate::drafts::{AskDraft, Draft, Drafts};
 use crate::lang::Lang;
 use crate::random;
 
@@ -20,8 +19,6 @@ pub const IDLE_LIMIT: Duration = Duration::from_secs(15 * 60);
 pub const AGE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// Most sessions at once: far more than a department has desks. The one idle longest makes room.
 const MOST_SESSIONS: usize = 256;
-/// Most drafts in one session; the oldest makes room. One is made each time the check page is asked for.
-const MOST_DRAFTS: usize = 32;
 
 /// Names a session on this side of the cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,23 +29,6 @@ impl SessionKey {
     pub fn of_cookie(value: &str) -> SessionKey {
         SessionKey(Digest::of(value.as_bytes()))
     }
-}
-
-/// What a send will be, between choosing and confirming. Never changed once made: a check page shows what will be sent.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// Which study.
-    pub study: StudyNumber,
-    /// What was typed to search with.
-    pub query: String,
-    /// To whom, if chosen.
-    pub addressee: Option<AddresseeId>,
-    /// Words for the addressee.
-    pub note: Confidential,
-    /// Whom to call back.
-    pub reply_contact: Confidential,
-    /// Whether to hurry.
-    pub urgent: bool,
 }
 
 /// What a handler may know of a session.
@@ -65,7 +45,8 @@ struct Session {
     lang: Lang,
     began: Instant,
     active: Instant,
-    drafts: VecDeque<(String, Draft)>,
+    drafts: Drafts<Draft>,
+    asks: Drafts<AskDraft>,
     notice: Option<String>,
 }
 
@@ -91,7 +72,8 @@ impl Sessions {
             lang,
             began: now,
             active: now,
-            drafts: VecDeque::new(),
+            drafts: Drafts::default(),
+            asks: Drafts::default(),
             notice: None,
         };
         table.insert(SessionKey::of_cookie(&value), session);
@@ -126,35 +108,45 @@ impl Sessions {
 
     /// Keeps a draft and returns its name.
     pub fn keep_draft(&self, key: SessionKey, draft: Draft) -> String {
-        let name = random::name::<16>();
-        if let Some(session) = self.lock().get_mut(&key) {
-            if session.drafts.len() >= MOST_DRAFTS {
-                session.drafts.pop_front();
-            }
-            session.drafts.push_back((name.clone(), draft));
-        }
-        name
+        self.lock().get_mut(&key).map(|session| session.drafts.keep(draft)).unwrap_or_default()
     }
 
     /// A draft of this session.
     pub fn draft(&self, key: SessionKey, name: &str) -> Option<Draft> {
-        let table = self.lock();
-        let drafts = &table.get(&key)?.drafts;
-        drafts.iter().find(|(known, _)| known == name).map(|(_, draft)| draft.clone())
+        self.lock().get(&key)?.drafts.get(name)
     }
 
     /// Takes a draft out, so that it can be sent only once.
     pub fn take_draft(&self, key: SessionKey, name: &str) -> Option<Draft> {
-        let mut table = self.lock();
-        let drafts = &mut table.get_mut(&key)?.drafts;
-        let at = drafts.iter().position(|(known, _)| known == name)?;
-        drafts.remove(at).map(|(_, draft)| draft)
+        self.lock().get_mut(&key)?.drafts.take(name)
     }
 
     /// Puts a draft back under its name, after a send that was refused.
     pub fn return_draft(&self, key: SessionKey, name: &str, draft: Draft) {
         if let Some(session) = self.lock().get_mut(&key) {
-            session.drafts.push_back((name.to_owned(), draft));
+            session.drafts.give_back(name, draft);
+        }
+    }
+
+    /// Keeps a request that is being written and returns its name.
+    pub fn keep_ask(&self, key: SessionKey, ask: AskDraft) -> String {
+        self.lock().get_mut(&key).map(|session| session.asks.keep(ask)).unwrap_or_default()
+    }
+
+    /// A request that is being written.
+    pub fn ask(&self, key: SessionKey, name: &str) -> Option<AskDraft> {
+        self.lock().get(&key)?.asks.get(name)
+    }
+
+    /// Takes such a request out, so that it is made only once.
+    pub fn take_ask(&self, key: SessionKey, name: &str) -> Option<AskDraft> {
+        self.lock().get_mut(&key)?.asks.take(name)
+    }
+
+    /// Puts it back under its name, after a refusal.
+    pub fn return_ask(&self, key: SessionKey, name: &str, ask: AskDraft) {
+        if let Some(session) = self.lock().get_mut(&key) {
+            session.asks.give_back(name, ask);
         }
     }
 

@@ -19,7 +19,10 @@ use crate::box_client::BoxClient;
 use crate::headers;
 use crate::live::{self, Follower, Live};
 use crate::origin;
-use crate::pages::{choose, confirm, inbox, inbox_acts, login, send, sent, sent_acts, status};
+use crate::pages::{
+    ask, choose, confirm, inbox, inbox_acts, login, redirect, request_acts, requests, send, sent, sent_acts,
+    status,
+};
 use crate::random;
 use crate::session::Sessions;
 use crate::settings::Tls;
@@ -105,15 +108,26 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/sent/{id}", get(sent::detail))
         .route("/sent/{id}/recall", get(sent_acts::recall_page).post(sent_acts::recall))
         .route("/sent/{id}/again", post(sent_acts::again))
+        .route("/sent/{id}/redirect", post(redirect::redirect))
         .route("/sent/{id}/undo", post(sent_acts::undo))
         .route("/sent/{id}/retry", post(sent_acts::retry))
         .route("/inbox", get(inbox::list))
         .route("/inbox/{id}", get(inbox::detail))
         .route("/inbox/{id}/import", get(inbox_acts::import_page).post(inbox_acts::import))
-        .route("/inbox/{id}/decline", get(inbox_acts::decline_page).post(inbox_acts::decline))
+        .route("/inbox/{id}/decline", get(redirect::decline_page).post(redirect::decline))
+        .route("/inbox/{id}/forward", get(redirect::forward_page).post(redirect::forward))
         .route("/inbox/{id}/give-back", post(inbox_acts::give_back))
         .route("/inbox/{id}/keep", post(inbox_acts::keep))
         .route("/inbox/{id}/retry", post(inbox_acts::retry))
+        .route("/requests", get(requests::list))
+        .route("/requests/new", get(ask::page).post(ask::submit))
+        .route("/requests/check", get(ask::check_page))
+        .route("/requests/confirm", post(ask::confirm))
+        .route("/requests/{id}", get(requests::detail))
+        .route("/requests/{id}/answer", get(request_acts::answer_page).post(request_acts::answer))
+        .route("/requests/{id}/refuse", get(request_acts::refuse_page).post(request_acts::refuse))
+        .route("/requests/{id}/withdraw", post(request_acts::withdraw))
+        .route("/requests/{id}/put-aside", post(request_acts::put_aside))
         .route("/status", get(status::page))
         .route("/live", get(live::stream))
         .fallback(async || Problem::not_found().into_response())

@@ -111,6 +111,7 @@ impl Visit {
                 send: status.studies_waiting,
                 sent: status.outbound_open,
                 inbox: status.inbox_waiting,
+                requests: status.requests_open,
             }),
             health: frame::health(status, self.words),
             bars: frame::bars(status, self.words),

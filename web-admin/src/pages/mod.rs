@@ -1,5 +1,7 @@
 //! The pages: each asks the daemon, makes views of the answers, and fills a template.
 
+// Images asked for at another hospital.
+pub mod ask;
 // To whom, with which words.
 pub mod choose;
 // The last look before a send.
@@ -8,10 +10,16 @@ pub mod confirm;
 mod fields;
 // What was received.
 pub mod inbox;
-// Importing, declining, trying again.
+// Importing, giving back, trying again.
 pub mod inbox_acts;
 // Signing in and out, language.
 pub mod login;
+// What came to the wrong addressee.
+pub mod redirect;
+// Answering, refusing and taking back requests.
+pub mod request_acts;
+// Requests for images.
+pub mod requests;
 // Received studies that wait for an addressee.
 pub mod send;
 // What was sent.

@@ -15,6 +15,8 @@ pub enum Place {
     Sent,
     /// Received.
     Inbox,
+    /// Images asked for.
+    Requests,
     /// How the box is.
     Status,
     /// Not in the menu.
@@ -60,6 +62,8 @@ pub struct Counts {
     pub sent: u32,
     /// Received studies that wait.
     pub inbox: u32,
+    /// Requests of other hospitals that wait.
+    pub requests: u32,
 }
 
 /// How the box is, in a word.

@@ -167,7 +167,8 @@ impl Desk {
     /// Every page that can be asked for, with every transfer in the lists.
     pub fn all_paths(&self) -> Vec<String> {
         let world = self.fake.world.lock().unwrap();
-        let mut paths: Vec<String> = ["/send", "/sent", "/inbox", "/status"].map(str::to_owned).to_vec();
+        let mut paths: Vec<String> =
+            ["/send", "/sent", "/inbox", "/status", "/requests", "/requests/new"].map(str::to_owned).to_vec();
         paths.extend(world.studies.iter().map(|line| format!("/send/{}", line.study.0)));
         for detail in &world.sent {
             let id = detail.line.transfer;
@@ -175,9 +176,39 @@ impl Desk {
         }
         for detail in &world.inbox {
             let id = detail.line.transfer;
-            paths.extend(["", "/import", "/decline"].map(|end| format!("/inbox/{id}{end}")));
+            paths.extend(["", "/import", "/decline", "/forward"].map(|end| format!("/inbox/{id}{end}")));
+        }
+        for line in &world.requests {
+            paths.extend(["", "/refuse", "/answer"].map(|end| format!("/requests/{}{end}", line.request)));
         }
         paths
+    }
+
+    /// Fills in a request and goes as far as its check page.
+    pub async fn ask_check_page(&self, changes: &[(&str, &str)]) -> Page {
+        let mut fields = vec![
+            ("prefix", "de"),
+            ("family", "Vries-Jansen"),
+            ("given", "Anna Maria"),
+            ("born", "14-03-1945"),
+            ("sex", "F"),
+            ("bsn", "9999 90 019"),
+            ("addressee", "noord-rad"),
+            ("modality", "CT"),
+            ("region", "thorax"),
+            ("from", "01-01-2025"),
+            ("answer_to", "broek-rad"),
+            ("reason", "Vergelijking met eerder onderzoek"),
+            ("urgent", "no"),
+            ("act", "check"),
+        ];
+        for (name, value) in changes {
+            fields.retain(|(known, _)| known != name);
+            fields.push((name, value));
+        }
+        let sent = self.post("/requests/new", &fields).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+        self.get(sent.location().trim_end_matches("#results")).await
     }
 }
 

@@ -164,6 +164,8 @@ impl Desk {
                 self.set_favourite(&addressee, is_favourite, &actor).await
             }
             Question::Check { study, addressee } => self.check(study, &addressee).await,
+            Question::StudyOf { transfer } => self.study_of(transfer).await,
+            Question::CheckRequest { addressee } => self.check_request(&addressee).await,
             Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
                 let in_answer_to = None;
                 let decision = Decision {

@@ -11,6 +11,7 @@ mod lines;
 mod redirect;
 mod requests;
 mod status;
+mod whom;
 
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;

@@ -18,6 +18,8 @@ mod situation;
 mod request;
 // Transfers, receipts, audit, in lines and in full.
 mod transfer;
+// What a person must see of whom images are asked of.
+mod whom;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,7 @@ pub use transfer::{
     AddendumLine, AskCode, AskLine, AuditLine, BelongsAt, Partner, ReceiptLine, ReceiptStage,
     RefusedInstance, TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
+pub use whom::WhomCheck;
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
 pub const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
@@ -198,6 +201,16 @@ pub enum Question {
         transfer: TransferId,
         /// Whether the images were removed from the PACS; otherwise they are kept, and the sender is told.
         removed: bool,
+    },
+    /// The study of an outbound transfer, to choose another addressee for it. Answered by [`Reply::Study`].
+    StudyOf {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// What the check page must show before another hospital is asked for images. Answered by [`Reply::WhomCheck`].
+    CheckRequest {
+        /// Whom to ask.
+        addressee: AddresseeId,
     },
     /// Ask another hospital for images. Answered by [`Reply::Requested`] when the request is on its way; asking the same
     /// again while it is under way gives the same request.
@@ -373,6 +386,8 @@ pub enum Reply {
     Addressees(AddresseePage),
     /// See [`Question::Check`].
     Check(Box<Check>),
+    /// See [`Question::CheckRequest`].
+    WhomCheck(Box<WhomCheck>),
     /// See [`Question::Send`].
     Sent(TransferId),
     /// See [`Question::Transfers`] and [`Question::Inbox`].

@@ -49,6 +49,10 @@ pub fn reply(reply: &Reply) {
             say!("{}", test.advice);
         }
         Reply::Requested(request) => say!("{request}"),
+        Reply::WhomCheck(check) => {
+            let certified = check.certified_name.as_deref().unwrap_or("certificate not believed");
+            say!("{} ({certified}), look at {:?}", check.addressee.organisation, check.flags);
+        }
         Reply::Requests(page) => requests::page(page),
         Reply::Request(line) => requests::line(line),
         Reply::Audit(lines) => {
