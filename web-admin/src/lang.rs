@@ -178,7 +178,8 @@ enum Form {
 }
 
 /// Every file of texts with the first part of its keys.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
+    ("account", include_str!("../i18n/account.toml")),
     ("frame", include_str!("../i18n/frame.toml")),
     ("login", include_str!("../i18n/login.toml")),
     ("patient", include_str!("../i18n/patient.toml")),

@@ -9,6 +9,8 @@
 //!                                    └── live: one long question for everyone, "changed" to every open page
 //! ```
 
+// Who may ask for which page.
+pub mod access;
 // Who may sign in.
 pub mod accounts;
 // A request for images, read from a form.
@@ -19,6 +21,8 @@ mod assets;
 pub mod box_client;
 // The certificate of the pages.
 pub mod certificate;
+// The code on the label of the box.
+pub mod claim;
 // What a person is about to do.
 mod drafts;
 // Headers of every answer.
@@ -33,8 +37,14 @@ mod origin;
 mod pages;
 // Bytes that cannot be guessed.
 mod random;
+// Every page, and who may see it.
+pub mod routes;
 // Serves the pages until told to stop.
 pub mod serve;
+// What somebody may do.
+pub mod roles;
+// The code from a telephone.
+mod second_factor;
 // Who is signed in.
 mod session;
 // What is settled before the start.

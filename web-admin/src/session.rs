@@ -1,7 +1,8 @@
 //! Sessions: who is signed in at which browser, with drafts and language. In memory only, and bounded.
 //!
-//! The browser holds a random name of 256 bits in a cookie; here only its digest is kept. A session ends after 15
-//! minutes without activity and after 12 hours in any case. Live streams and their fetches are not activity.
+//! The browser holds a random name of 256 bits in a cookie; here only its digest is kept. A session is locked after ten
+//! minutes without activity: then only the password opens it again, with its drafts. It ends after two hours without
+//! activity and after 12 hours in any case. Live streams and their fetches are not activity.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,12 @@ use crate::drafts::{AskDraft, Draft, Drafts};
 use crate::lang::Lang;
 use crate::random;
 
+/// Time without activity after which the password is asked again (CS-19).
+pub const LOCK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Longest time without activity.
-pub const IDLE_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub const IDLE_LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a password that was asked again counts for what asks for that.
+pub const RAISED: Duration = Duration::from_secs(10 * 60);
 /// Longest life of a session.
 pub const AGE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// Most sessions at once: far more than a department has desks. The one idle longest makes room.
@@ -31,9 +36,24 @@ impl SessionKey {
     }
 }
 
+/// What still stands between a session and the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The password was right; the code from the telephone is still to come.
+    Code,
+    /// Nothing.
+    Open,
+    /// Nobody did anything for a while: the password is asked again.
+    Locked,
+}
+
 /// What a handler may know of a session.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
+    /// What still stands between it and the pages.
+    pub stage: Stage,
+    /// Whether the password was asked again a short time ago.
+    pub is_raised: bool,
     /// Name of the account.
     pub account: String,
     /// Language of the pages.
@@ -43,8 +63,10 @@ pub struct SignedIn {
 struct Session {
     account: String,
     lang: Lang,
+    stage: Stage,
     began: Instant,
     active: Instant,
+    raised_at: Option<Instant>,
     drafts: Drafts<Draft>,
     asks: Drafts<AskDraft>,
     notice: Option<String>,
@@ -58,7 +80,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Begins a session and returns the value for the cookie.
-    pub fn begin(&self, account: &str, lang: Lang, now: Instant) -> String {
+    pub fn begin(&self, account: &str, lang: Lang, stage: Stage, now: Instant) -> String {
         let value = random::name::<32>();
         let mut table = self.lock();
         table.retain(|_, session| session.is_alive(now));
@@ -70,8 +92,10 @@ impl Sessions {
         let session = Session {
             account: account.to_owned(),
             lang,
+            stage,
             began: now,
             active: now,
+            raised_at: None,
             drafts: Drafts::default(),
             asks: Drafts::default(),
             notice: None,
@@ -84,14 +108,42 @@ impl Sessions {
     pub fn touch(&self, key: SessionKey, now: Instant) -> Option<SignedIn> {
         let mut table = self.lock();
         let session = table.get_mut(&key).filter(|session| session.is_alive(now))?;
-        session.active = now;
-        Some(session.signed_in())
+        session.lock_if_idle(now);
+        if session.stage != Stage::Locked {
+            session.active = now;
+        }
+        Some(session.signed_in(now))
     }
 
     /// Who a session belongs to, without counting as activity.
     pub fn look(&self, key: SessionKey, now: Instant) -> Option<SignedIn> {
-        let table = self.lock();
-        table.get(&key).filter(|session| session.is_alive(now)).map(Session::signed_in)
+        let mut table = self.lock();
+        let session = table.get_mut(&key).filter(|session| session.is_alive(now))?;
+        session.lock_if_idle(now);
+        Some(session.signed_in(now))
+    }
+
+    /// Opens a session after password or code, under another name: whoever knew the old one has nothing. Returns the
+    /// value for the cookie.
+    pub fn open(&self, key: SessionKey, now: Instant) -> Option<String> {
+        let mut table = self.lock();
+        let mut session = table.remove(&key)?;
+        (session.stage, session.active) = (Stage::Open, now);
+        let value = random::name::<32>();
+        table.insert(SessionKey::of_cookie(&value), session);
+        Some(value)
+    }
+
+    /// Remembers that the password was asked again just now.
+    pub fn raise(&self, key: SessionKey, now: Instant) {
+        if let Some(session) = self.lock().get_mut(&key) {
+            session.raised_at = Some(now);
+        }
+    }
+
+    /// Ends every session of an account but this one.
+    pub fn end_account(&self, account: &str, but: Option<SessionKey>) {
+        self.lock().retain(|key, session| session.account != account || Some(*key) == but);
     }
 
     /// Ends a session.
@@ -173,8 +225,19 @@ impl Session {
         now.duration_since(self.active) < IDLE_LIMIT && now.duration_since(self.began) < AGE_LIMIT
     }
 
-    fn signed_in(&self) -> SignedIn {
-        SignedIn { account: self.account.clone(), lang: self.lang }
+    fn lock_if_idle(&mut self, now: Instant) {
+        if self.stage == Stage::Open && now.duration_since(self.active) >= LOCK_LIMIT {
+            (self.stage, self.raised_at) = (Stage::Locked, None);
+        }
+    }
+
+    fn signed_in(&self, now: Instant) -> SignedIn {
+        SignedIn {
+            stage: self.stage,
+            is_raised: self.raised_at.is_some_and(|at| now.duration_since(at) < RAISED),
+            account: self.account.clone(),
+            lang: self.lang,
+        }
     }
 }
 
@@ -186,20 +249,42 @@ mod tests {
     fn a_session_ends_when_idle_and_looking_is_not_activity() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, start));
-        let later = start + IDLE_LIMIT - Duration::from_secs(1);
-        assert!(sessions.look(key, later).is_some());
-        assert!(sessions.look(key, start + IDLE_LIMIT).is_none());
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        let stage = |at| sessions.look(key, at).map(|who| who.stage);
+        let later = start + LOCK_LIMIT - Duration::from_secs(1);
+        assert_eq!(stage(later), Some(Stage::Open));
         assert!(sessions.touch(key, later).is_some());
-        assert!(sessions.look(key, start + IDLE_LIMIT).is_some());
+        assert_eq!(stage(start + LOCK_LIMIT), Some(Stage::Open), "somebody did something");
+        assert_eq!(stage(later + LOCK_LIMIT), Some(Stage::Locked), "looking is no activity");
+        assert_eq!(sessions.touch(key, later + LOCK_LIMIT).map(|who| who.stage), Some(Stage::Locked));
+        assert_eq!(stage(later + IDLE_LIMIT), None);
+    }
+
+    #[test]
+    fn the_password_opens_a_locked_session_with_its_drafts_under_another_name() {
+        let sessions = Sessions::default();
+        let start = Instant::now();
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        let draft = sessions.keep_ask(key, AskDraft { query: "zuid".to_owned(), ..AskDraft::default() });
+        sessions.raise(key, start);
+        assert!(sessions.look(key, start).unwrap().is_raised);
+        let later = start + LOCK_LIMIT;
+        assert_eq!(sessions.touch(key, later).unwrap().stage, Stage::Locked);
+        let opened = SessionKey::of_cookie(&sessions.open(key, later).unwrap());
+        let who = sessions.touch(opened, later).unwrap();
+        assert_eq!((who.stage, who.is_raised), (Stage::Open, false));
+        assert_eq!(sessions.ask(opened, &draft).unwrap().query, "zuid");
+        assert!(sessions.look(key, later).is_none(), "the old name is gone");
+        sessions.end_account("j.smit", None);
+        assert!(sessions.look(opened, later).is_none());
     }
 
     #[test]
     fn a_session_ends_after_twelve_hours_of_work() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, start));
-        for minutes in (0..12 * 60).step_by(10) {
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        for minutes in (0..12 * 60).step_by(9) {
             assert!(sessions.touch(key, start + Duration::from_secs(minutes * 60)).is_some());
         }
         assert!(sessions.touch(key, start + AGE_LIMIT).is_none());
@@ -209,9 +294,14 @@ mod tests {
     fn the_number_of_sessions_is_bounded() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let first = SessionKey::of_cookie(&sessions.begin("first", Lang::Nl, start));
+        let first = SessionKey::of_cookie(&sessions.begin("first", Lang::Nl, Stage::Open, start));
         for n in 0..MOST_SESSIONS {
-            sessions.begin("more", Lang::Nl, start + Duration::from_millis(1 + u64::try_from(n).unwrap()));
+            sessions.begin(
+                "more",
+                Lang::Nl,
+                Stage::Open,
+                start + Duration::from_millis(1 + u64::try_from(n).unwrap()),
+            );
         }
         assert!(sessions.look(first, start + Duration::from_secs(2)).is_none());
         assert_eq!(sessions.lock().len(), MOST_SESSIONS);

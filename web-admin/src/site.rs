@@ -7,8 +7,8 @@ use aws_lc_rs::hmac;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::{get, post};
+use axum::response::IntoResponse;
+use axum::routing::get;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,14 +16,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::accounts::Accounts;
 use crate::assets;
 use crate::box_client::BoxClient;
+use crate::claim::Claim;
 use crate::headers;
 use crate::live::{self, Follower, Live};
 use crate::origin;
-use crate::pages::{
-    ask, choose, confirm, inbox, inbox_acts, login, redirect, request_acts, requests, send, sent, sent_acts,
-    status,
-};
+use crate::pages::{code, lock, login, setup, status};
 use crate::random;
+use crate::routes;
 use crate::session::Sessions;
 use crate::settings::Tls;
 use crate::throttle::Throttle;
@@ -41,6 +40,7 @@ pub struct Site {
     pub(crate) sessions: Sessions,
     pub(crate) throttle: Throttle,
     pub(crate) accounts: Accounts,
+    pub(crate) claim: Claim,
     pub(crate) hashing: Semaphore,
     pub(crate) live: Live,
     pub(crate) tls: Tls,
@@ -79,6 +79,7 @@ impl Site {
             sessions: Sessions::default(),
             throttle: Throttle::default(),
             accounts: Accounts::in_dir(settings.state_dir),
+            claim: Claim::in_dir(settings.state_dir),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             live,
             tls: settings.tls,
@@ -94,47 +95,16 @@ impl Site {
 
 /// Every address of the pages.
 pub fn router(site: Arc<Site>) -> Router {
-    let signed_in = Router::new()
-        .route("/", get(async || Redirect::to("/send")))
-        .route("/logout", post(login::sign_out))
-        .route("/language", post(login::set_language))
-        .route("/send", get(send::list))
-        .route("/send/{study}", get(choose::page).post(choose::submit))
-        .route("/send/{study}/close", post(send::close))
-        .route("/send/{study}/check", get(confirm::page))
-        .route("/send/{study}/confirm", post(confirm::submit))
-        .route("/addressees", get(choose::options))
-        .route("/sent", get(sent::list))
-        .route("/sent/{id}", get(sent::detail))
-        .route("/sent/{id}/recall", get(sent_acts::recall_page).post(sent_acts::recall))
-        .route("/sent/{id}/again", post(sent_acts::again))
-        .route("/sent/{id}/redirect", post(redirect::redirect))
-        .route("/sent/{id}/undo", post(sent_acts::undo))
-        .route("/sent/{id}/retry", post(sent_acts::retry))
-        .route("/inbox", get(inbox::list))
-        .route("/inbox/{id}", get(inbox::detail))
-        .route("/inbox/{id}/import", get(inbox_acts::import_page).post(inbox_acts::import))
-        .route("/inbox/{id}/decline", get(redirect::decline_page).post(redirect::decline))
-        .route("/inbox/{id}/forward", get(redirect::forward_page).post(redirect::forward))
-        .route("/inbox/{id}/give-back", post(inbox_acts::give_back))
-        .route("/inbox/{id}/keep", post(inbox_acts::keep))
-        .route("/inbox/{id}/retry", post(inbox_acts::retry))
-        .route("/requests", get(requests::list))
-        .route("/requests/new", get(ask::page).post(ask::submit))
-        .route("/requests/check", get(ask::check_page))
-        .route("/requests/confirm", post(ask::confirm))
-        .route("/requests/{id}", get(requests::detail))
-        .route("/requests/{id}/answer", get(request_acts::answer_page).post(request_acts::answer))
-        .route("/requests/{id}/refuse", get(request_acts::refuse_page).post(request_acts::refuse))
-        .route("/requests/{id}/withdraw", post(request_acts::withdraw))
-        .route("/requests/{id}/put-aside", post(request_acts::put_aside))
-        .route("/status", get(status::page))
-        .route("/live", get(live::stream))
+    let (signed_in, _) = routes::routes().into_parts();
+    let signed_in = signed_in
         .fallback(async || Problem::not_found().into_response())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::bug().into_response()))
         .layer(middleware::from_fn_with_state(site.clone(), visit::require_sign_in));
     Router::new()
         .route("/login", get(login::page).post(login::sign_in))
+        .route("/login/code", get(code::page).post(code::submit))
+        .route("/lock", get(lock::page).post(lock::submit))
+        .route("/setup", get(setup::page).post(setup::submit))
         .route("/healthz", get(status::healthz))
         .route("/a/{name}", get(assets::serve))
         .merge(signed_in)

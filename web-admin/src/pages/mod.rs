@@ -4,6 +4,8 @@
 pub mod ask;
 // To whom, with which words.
 pub mod choose;
+// The code from a telephone.
+pub mod code;
 // The last look before a send.
 pub mod confirm;
 // Forms as they come in.
@@ -12,8 +14,12 @@ mod fields;
 pub mod inbox;
 // Importing, giving back, trying again.
 pub mod inbox_acts;
+// The password asked again after a while.
+pub mod lock;
 // Signing in and out, language.
 pub mod login;
+// Own password and second factor.
+pub mod profile;
 // What came to the wrong addressee.
 pub mod redirect;
 // Answering, refusing and taking back requests.
@@ -26,5 +32,11 @@ pub mod send;
 pub mod sent;
 // Taking back, trying again.
 pub mod sent_acts;
+// The first account.
+pub mod setup;
 // How the box is.
 pub mod status;
+// The password asked again before what weighs more.
+pub mod stepup;
+// Who may sign in.
+pub mod users;

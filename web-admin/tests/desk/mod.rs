@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use beeldbox_admin::accounts::Accounts;
+use beeldbox_admin::roles::Role;
 use beeldbox_admin::settings::Tls;
 use beeldbox_admin::site::{Site, SiteSettings, router};
 use jiff::Timestamp;
@@ -81,6 +82,37 @@ impl Desk {
         Desk { fake, cookie: None, language: "nl", router: router(site), dir }
     }
 
+    /// With somebody signed in who has these roles and typed the password again.
+    pub async fn signed_in_as(roles: &[Role]) -> Desk {
+        let mut desk = Desk::new().await;
+        desk.accounts().add("a.beheer", PASSWORD).unwrap();
+        desk.accounts().set_roles(ACCOUNT, roles.iter().copied().collect()).unwrap();
+        desk.sign_in().await;
+        desk.step_up().await;
+        desk
+    }
+
+    /// Types the password again.
+    pub async fn step_up(&mut self) {
+        let page = self.post("/stepup", &[("password", PASSWORD), ("next", "/profile")]).await;
+        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/profile"), "{}", page.text);
+        self.take_cookie(&page);
+    }
+
+    /// Goes on with the session that the page gave.
+    pub fn take_cookie(&mut self, page: &Page) {
+        let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
+        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    pub fn accounts(&self) -> Accounts {
+        Accounts::in_dir(self.dir.path())
+    }
+
+    pub fn state_dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// With somebody signed in.
     pub async fn signed_in(language: &'static str) -> Desk {
         let mut desk = Desk::new().await;
@@ -92,8 +124,7 @@ impl Desk {
     pub async fn sign_in(&mut self) {
         let page = self.try_sign_in(ACCOUNT, PASSWORD).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-        let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
-        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+        self.take_cookie(&page);
     }
 
     pub async fn try_sign_in(&self, name: &str, password: &str) -> Page {
