@@ -178,8 +178,11 @@ enum Form {
 }
 
 /// Every file of texts with the first part of its keys.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 15] = [
     ("account", include_str!("../i18n/account.toml")),
+    ("admin", include_str!("../i18n/admin.toml")),
+    ("audit", include_str!("../i18n/audit.toml")),
+    ("help", include_str!("../i18n/help.toml")),
     ("frame", include_str!("../i18n/frame.toml")),
     ("login", include_str!("../i18n/login.toml")),
     ("patient", include_str!("../i18n/patient.toml")),

@@ -8,8 +8,8 @@ use axum::response::Redirect;
 use crate::access::{Entry, Need, Routes};
 use crate::live;
 use crate::pages::{
-    ask, choose, confirm, inbox, inbox_acts, login, profile, redirect, request_acts, requests, send, sent,
-    sent_acts, status, stepup, users,
+    admin, ask, audit, certificates, choose, confirm, connections, help, inbox, inbox_acts, login, profile,
+    redirect, request_acts, requests, send, sent, sent_acts, status, stepup, users,
 };
 use crate::roles::Role;
 use crate::visit::Visit;
@@ -17,6 +17,9 @@ use crate::visit::Visit;
 const SENDS: Need = Need::One(&[Role::Technician]);
 const IMPORTS: Need = Need::One(&[Role::Importer]);
 const BOTH: Need = Need::One(&[Role::Technician, Role::Importer]);
+const ADMINISTERS: Need = Need::One(&[Role::Administrator]);
+const AUDITS: Need = Need::One(&[Role::Administrator, Role::Auditor]);
+const CHANGES_KEYS: Need = Need::Again(&[Role::Administrator]);
 const CHANGES_ACCOUNTS: Need = Need::Again(&[Role::Administrator]);
 
 /// All of them.
@@ -27,6 +30,7 @@ pub fn routes() -> Routes {
         .post("/language", Need::Anyone, login::set_language)
         .get("/status", Need::Anyone, status::page)
         .get("/live", Need::Anyone, live::stream)
+        .get("/help", Need::Anyone, help::page)
         .get("/stepup", Need::Anyone, stepup::page)
         .post("/stepup", Need::Anyone, stepup::submit)
         .get("/profile", Need::Anyone, profile::page)
@@ -95,6 +99,17 @@ fn received(routes: Routes) -> Routes {
 
 fn administration(routes: Routes) -> Routes {
     routes
+        .get("/admin", ADMINISTERS, admin::page)
+        .get("/admin/audit", AUDITS, audit::page)
+        .get("/admin/audit.csv", AUDITS, audit::export)
+        .get("/admin/connections", ADMINISTERS, connections::page)
+        .post("/admin/connections/test", ADMINISTERS, connections::test)
+        .get("/admin/certificates", CHANGES_KEYS, certificates::page)
+        .post("/admin/certificates/renew", CHANGES_KEYS, certificates::renew)
+        .post("/admin/certificates/enrol", CHANGES_KEYS, certificates::enrol)
+        .post("/admin/certificates/request", CHANGES_KEYS, certificates::request)
+        .post("/admin/certificates/import", CHANGES_KEYS, certificates::import)
+        .post("/admin/certificates/rotate", CHANGES_KEYS, certificates::rotate)
         .get("/admin/users", CHANGES_ACCOUNTS, users::list)
         .post("/admin/users", CHANGES_ACCOUNTS, users::make)
         .get("/admin/users/{name}", CHANGES_ACCOUNTS, users::page)

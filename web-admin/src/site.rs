@@ -9,6 +9,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use beeldbox_protocol::admin::{Question, WrittenAct};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::TransferId;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -90,6 +93,21 @@ impl Site {
             clock: settings.clock,
         };
         (Arc::new(site), follower)
+    }
+
+    /// Has an act at these pages written into the audit trail. Work goes on if that fails: a patient waits, and the log
+    /// says loudly that something is missing.
+    pub(crate) async fn write_down(
+        &self,
+        account: &str,
+        act: WrittenAct,
+        transfer: Option<TransferId>,
+        about: Option<&str>,
+    ) {
+        let about = about.map(Confidential::new);
+        if let Err(error) = self.client.ask(account, Question::WriteDown { act, transfer, about }).await {
+            tracing::error!(%error, act = act.code(), account, "an act could not be written into the audit trail");
+        }
     }
 }
 

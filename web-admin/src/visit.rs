@@ -11,8 +11,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, Reply, Status};
+use beeldbox_protocol::admin::{Question, Reply, Status, WrittenAct};
 use beeldbox_protocol::clinical::Patient;
+use beeldbox_protocol::ident::TransferId;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 
@@ -96,6 +97,18 @@ impl Visit {
     pub async fn act(&self, question: Question) -> Result<(), Problem> {
         let Reply::Done = self.ask(question).await? else { return Err(Problem::odd()) };
         Ok(())
+    }
+
+    /// Has an act at these pages written into the audit trail.
+    pub async fn write_down(&self, act: WrittenAct, transfer: Option<TransferId>, about: Option<&str>) {
+        self.site.write_down(&self.account, act, transfer, about).await;
+    }
+
+    /// Has it written down that a patient's transfer was looked at; an open page that follows the box looks once.
+    pub async fn seen(&self, transfer: TransferId) {
+        if !self.is_fragment {
+            self.write_down(WrittenAct::Seen, Some(transfer), None).await;
+        }
     }
 
     /// The frame of a page whose title is the text of this key.

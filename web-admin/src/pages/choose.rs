@@ -93,6 +93,7 @@ pub async fn page(
     Query(query): Query<ChooseQuery>,
 ) -> Result<Response, Problem> {
     let line = study_line(&visit, study).await?;
+    visit.seen(line.transfer).await;
     let name = query.draft.unwrap_or_default();
     let known = visit.site.sessions.draft(visit.key, &name).filter(|draft| draft.study.0 == study);
     let name = if known.is_some() { name } else { String::new() };

@@ -8,6 +8,7 @@ use askama::Template;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::WrittenAct;
 use serde::Deserialize;
 
 use crate::lang::Lang;
@@ -76,6 +77,7 @@ pub async fn submit(
         return visit::page_with(status, &CodePage { frame, next, error: Some(error) });
     }
     tracing::info!(account = %who.account, "signed in with a code");
+    site.write_down(&who.account, WrittenAct::SignIn, None, None).await;
     let Some(value) = site.sessions.open(key, Instant::now()) else {
         return Redirect::to("/login").into_response();
     };

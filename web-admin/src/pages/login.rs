@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, Reply};
+use beeldbox_protocol::admin::{Question, Reply, WrittenAct};
 use serde::Deserialize;
 
 use crate::assets::ASSETS;
@@ -74,7 +74,7 @@ pub async fn sign_in(
     let name = fields.text("name").to_owned();
     let next = own_path(Some(fields.text("next")));
     let error = match verify(&site, &name, fields.raw("password"), address.ip()).await {
-        Verdict::Right => return begin(&site, &name, lang, &next),
+        Verdict::Right => return begin(&site, &name, lang, &next).await,
         Verdict::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, words.t("login.wrong")),
         Verdict::TooSoon(seconds) => (StatusCode::TOO_MANY_REQUESTS, words.n("login.throttled", seconds)),
         Verdict::Broken => {
@@ -88,7 +88,7 @@ pub async fn sign_in(
 }
 
 /// A session for whoever knew the password: open at once, or waiting for the code.
-fn begin(site: &Site, name: &str, lang: Lang, next: &str) -> Response {
+async fn begin(site: &Site, name: &str, lang: Lang, next: &str) -> Response {
     let Ok(Some(person)) = site.accounts.person(name) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -96,6 +96,7 @@ fn begin(site: &Site, name: &str, lang: Lang, next: &str) -> Response {
         (Stage::Code, format!("/login/code?next={next}"))
     } else {
         tracing::info!(account = %name, "signed in");
+        site.write_down(name, WrittenAct::SignIn, None, None).await;
         (Stage::Open, if next.is_empty() { person.roles.home().to_owned() } else { next.to_owned() })
     };
     let value = site.sessions.begin(name, lang, stage, Instant::now());

@@ -1,15 +1,27 @@
 //! The pages: each asks the daemon, makes views of the answers, and fills a template.
 
+// What asks for the administrator.
+pub mod admin;
 // Images asked for at another hospital.
 pub mod ask;
+// Who did what.
+pub mod audit;
+// The same in words.
+mod audit_words;
+// Until when certificates hold.
+pub mod certificates;
 // To whom, with which words.
 pub mod choose;
 // The code from a telephone.
 pub mod code;
 // The last look before a send.
 pub mod confirm;
+// Portal, PACS, peers and names.
+pub mod connections;
 // Forms as they come in.
 mod fields;
+// What each screen is for.
+pub mod help;
 // What was received.
 pub mod inbox;
 // Importing, giving back, trying again.

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::WrittenAct;
 
 use crate::accounts::{AccountsError, LONGEST_PASSWORD, Person, SHORTEST_PASSWORD};
 use crate::lang::Words;
@@ -86,6 +87,7 @@ pub async fn set_password(
     on_a_place(&visit, move || accounts.set_password(&account, &password, false)).await?;
     visit.site.sessions.end_account(&visit.account, Some(visit.key));
     tracing::info!(account = %visit.account, "a password was changed by its owner");
+    visit.write_down(WrittenAct::PasswordChanged, None, None).await;
     visit.leave_notice(visit.words.t("account.password-changed"));
     Ok(Redirect::to("/profile").into_response())
 }
@@ -106,6 +108,7 @@ pub async fn set_second_factor(visit: Visit, fields: Fields) -> Result<Response,
     }
     visit.site.accounts.set_second_factor(&visit.account, Some(secret)).map_err(|error| broken(&error))?;
     tracing::info!(account = %visit.account, "a second factor was set");
+    visit.write_down(WrittenAct::SecondFactorSet, None, None).await;
     visit.leave_notice(visit.words.t("account.factor-set"));
     Ok(Redirect::to("/profile").into_response())
 }
@@ -114,6 +117,7 @@ pub async fn set_second_factor(visit: Visit, fields: Fields) -> Result<Response,
 pub async fn unset_second_factor(visit: Visit) -> Result<Response, Problem> {
     visit.site.accounts.set_second_factor(&visit.account, None).map_err(|error| broken(&error))?;
     tracing::info!(account = %visit.account, "a second factor was taken away by its owner");
+    visit.write_down(WrittenAct::SecondFactorRemoved, None, None).await;
     visit.leave_notice(visit.words.t("account.factor-unset"));
     Ok(Redirect::to("/profile").into_response())
 }

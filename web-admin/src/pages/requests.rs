@@ -75,6 +75,7 @@ pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Respon
 /// `GET /requests/{id}`.
 pub async fn detail(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let line = request_line(&visit, &id).await?;
+    visit.seen(line.request).await;
     let template = DetailPage {
         frame: Frame { is_live: true, ..visit.frame("request.detail-title", Place::Requests).await },
         as_of: date::clock(visit.now),

@@ -8,6 +8,7 @@ use askama::Template;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::WrittenAct;
 
 use crate::accounts::AccountsError;
 use crate::lang::{Lang, Words};
@@ -62,6 +63,7 @@ pub async fn submit(
     match claim(&site, &name, &fields, address, lang.words()).await {
         Ok(()) => {
             tracing::info!(account = %name, "the box was claimed");
+            site.write_down(&name, WrittenAct::BoxClaimed, None, None).await;
             let value = site.sessions.begin(&name, lang, Stage::Open, Instant::now());
             with_cookie(&site, &value, "/")
         }

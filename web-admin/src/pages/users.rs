@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use beeldbox_protocol::admin::WrittenAct;
 
 use crate::accounts::{AccountsError, Person};
 use crate::lang::Words;
@@ -83,6 +84,7 @@ pub async fn make(visit: Visit, fields: Fields) -> Result<Response, Problem> {
         return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
     }
     tracing::info!(account = %visit.account, other = %name, "an account was made");
+    visit.write_down(WrittenAct::AccountMade, None, Some(&name)).await;
     Ok(shown_once(&visit, name, password).await)
 }
 
@@ -100,7 +102,7 @@ pub async fn set_roles(visit: Visit, Path(name): Path<String>, fields: Fields) -
         return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
     }
     let done = visit.site.accounts.set_roles(&name, roles);
-    settle(&visit, &name, done, "account.roles-set", "the roles of an account were changed").await
+    settle(&visit, &name, done, "account.roles-set", WrittenAct::RolesChanged).await
 }
 
 /// `POST /admin/users/{name}/lock`: its sessions end at once.
@@ -109,13 +111,13 @@ pub async fn lock(visit: Visit, Path(name): Path<String>) -> Result<Response, Pr
     if done.is_ok() {
         visit.site.sessions.end_account(&name, None);
     }
-    settle(&visit, &name, done, "account.locked-now", "an account was locked").await
+    settle(&visit, &name, done, "account.locked-now", WrittenAct::AccountLocked).await
 }
 
 /// `POST /admin/users/{name}/unlock`.
 pub async fn unlock(visit: Visit, Path(name): Path<String>) -> Result<Response, Problem> {
     let done = visit.site.accounts.set_locked(&name, false);
-    settle(&visit, &name, done, "account.unlocked-now", "an account was unlocked").await
+    settle(&visit, &name, done, "account.unlocked-now", WrittenAct::AccountUnlocked).await
 }
 
 /// `POST /admin/users/{name}/password`: another password for one sign-in; the sessions of the account end.
@@ -128,13 +130,14 @@ pub async fn new_password(visit: Visit, Path(name): Path<String>) -> Result<Resp
     }
     visit.site.sessions.end_account(&name, Some(visit.key));
     tracing::info!(account = %visit.account, other = %name, "an account was given another password");
+    visit.write_down(WrittenAct::PasswordGiven, None, Some(&name)).await;
     Ok(shown_once(&visit, name, password).await)
 }
 
 /// `POST /admin/users/{name}/second-factor/off`: for a telephone that was lost.
 pub async fn unset_second_factor(visit: Visit, Path(name): Path<String>) -> Result<Response, Problem> {
     let done = visit.site.accounts.set_second_factor(&name, None);
-    settle(&visit, &name, done, "account.factor-unset", "a second factor was taken away").await
+    settle(&visit, &name, done, "account.factor-unset", WrittenAct::SecondFactorRemoved).await
 }
 
 /// `POST /admin/users/{name}/remove`.
@@ -145,6 +148,7 @@ pub async fn remove(visit: Visit, Path(name): Path<String>) -> Result<Response, 
     }
     visit.site.sessions.end_account(&name, None);
     tracing::info!(account = %visit.account, other = %name, "an account was taken away");
+    visit.write_down(WrittenAct::AccountRemoved, None, Some(&name)).await;
     visit.leave_notice(visit.words.fill("account.removed-now", &[("name", &name)]));
     Ok(Redirect::to("/admin/users").into_response())
 }
@@ -155,13 +159,14 @@ async fn settle(
     name: &str,
     done: Result<(), AccountsError>,
     notice: &str,
-    log: &str,
+    act: WrittenAct,
 ) -> Result<Response, Problem> {
     if let Err(error) = done {
         let template = user_template(visit, name, Some(password_error(&error, visit.words))).await?;
         return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
     }
-    tracing::info!(account = %visit.account, other = %name, "{log}");
+    tracing::info!(account = %visit.account, other = %name, act = act.code(), "an account was changed");
+    visit.write_down(act, None, Some(name)).await;
     visit.leave_notice(visit.words.t(notice));
     Ok(Redirect::to(&format!("/admin/users/{name}")).into_response())
 }

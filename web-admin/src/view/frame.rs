@@ -88,6 +88,19 @@ impl Frame {
         self.place == place
     }
 
+    /// Where the help on this page begins.
+    pub fn help(&self) -> &'static str {
+        match self.place {
+            Place::Send => "send",
+            Place::Sent => "sent",
+            Place::Inbox => "inbox",
+            Place::Requests => "requests",
+            Place::Admin => "admin",
+            Place::Status => "status",
+            Place::Elsewhere => "account",
+        }
+    }
+
     /// Whether the reader sends studies.
     pub fn may_send(&self) -> bool {
         self.roles.has(Role::Technician)

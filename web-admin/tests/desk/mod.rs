@@ -118,6 +118,7 @@ impl Desk {
         let mut desk = Desk::new().await;
         desk.language = language;
         desk.sign_in().await;
+        desk.step_up().await;
         desk
     }
 
@@ -209,6 +210,21 @@ impl Desk {
             let id = detail.line.transfer;
             paths.extend(["", "/import", "/decline", "/forward"].map(|end| format!("/inbox/{id}{end}")));
         }
+        paths.extend(
+            [
+                "/admin",
+                "/admin/connections",
+                "/admin/certificates",
+                "/admin/users",
+                "/admin/users/j.smit",
+                "/admin/audit",
+                "/profile",
+                "/profile/password",
+                "/profile/second-factor",
+                "/help",
+            ]
+            .map(str::to_owned),
+        );
         for line in &world.requests {
             paths.extend(["", "/refuse", "/answer"].map(|end| format!("/requests/{}{end}", line.request)));
         }

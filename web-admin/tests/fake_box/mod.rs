@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "shared by test files and an example, each of which uses a part")]
 #![allow(clippy::unwrap_used, reason = "for tests; what is made up here is valid")]
 
+mod admin;
 mod data;
 mod requests;
 
@@ -9,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Answer, AskCode, AskLine, Call, Check, CheckFlag, DeclineCode, Question,
-    Reception, Refusal, RefusalCode, Reply, RequestCode, RequestLine, StateCode, Status, StudyLine,
+    Addressee, AddresseePage, Answer, AskCode, AskLine, AuditLine, Call, Check, CheckFlag, DeclineCode,
+    Question, Reception, Refusal, RefusalCode, Reply, RequestCode, RequestLine, StateCode, Status, StudyLine,
     StudyNumber, StudyRef, TransferDetail, UnbelievedRequest, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
@@ -34,6 +35,7 @@ pub struct World {
     pub recent: Vec<AddresseeId>,
     pub requests: Vec<RequestLine>,
     pub not_believed: Vec<UnbelievedRequest>,
+    pub audit: Vec<AuditLine>,
     pub asked: Vec<Call>,
     pub now: Timestamp,
 }
@@ -116,6 +118,11 @@ impl FakeBox {
                     | Question::SendAnswer { .. }
                     | Question::Redirect { .. }
                     | Question::Forward { .. }
+                    | Question::Enrol { .. }
+                    | Question::RenewCertificate
+                    | Question::RequestCertificate { .. }
+                    | Question::ImportCertificate { .. }
+                    | Question::RotateRecipientKey
             )
         };
         world.asked.iter().filter(is_act).cloned().collect()
@@ -265,17 +272,17 @@ impl World {
             | Question::RequestImages { .. }
             | Question::WithdrawRequest { .. }
             | Question::RefuseRequest { .. } => self.about_requests(call.question, &call.actor.name),
-            Question::OfferAgain { .. }
+            Question::Nodes
             | Question::TestNode { .. }
-            | Question::Verify { .. }
+            | Question::WriteDown { .. }
             | Question::Audit { .. }
             | Question::Certificates
             | Question::Enrol { .. }
             | Question::RenewCertificate
             | Question::RequestCertificate { .. }
             | Question::ImportCertificate { .. }
-            | Question::RotateRecipientKey
-            | Question::WaitForChange { .. } => {
+            | Question::RotateRecipientKey => self.about_the_box(call.question, &call.actor.name),
+            Question::OfferAgain { .. } | Question::Verify { .. } | Question::WaitForChange { .. } => {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
         }

@@ -216,6 +216,10 @@ impl Desk {
                 self.decline(transfer, Declining { reason, belongs_at }, &actor).await
             }
             Question::Verify { after } => self.verify(after).await,
+            Question::Nodes => Ok(self.nodes()),
+            Question::WriteDown { act, transfer, about } => {
+                self.write_down_act(act, transfer, about, actor).await
+            }
             Question::TestNode { ae_title } => self.test_node(ae_title).await,
             Question::Certificates
             | Question::Enrol { .. }

@@ -8,6 +8,7 @@ mod addressees;
 mod answer;
 mod certificates;
 mod lines;
+mod nodes;
 mod redirect;
 mod requests;
 mod status;

@@ -14,12 +14,16 @@ mod check;
 mod status;
 // Where a transfer is, why, and who can act.
 mod situation;
+// DICOM nodes and names in the settings.
+mod nodes;
 // Images asked for at other hospitals, and by them.
 mod request;
 // Transfers, receipts, audit, in lines and in full.
 mod transfer;
 // What a person must see of whom images are asked of.
 mod whom;
+// What front ends have written into the audit trail.
+mod written;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +33,7 @@ use crate::imaging_request::RequestRefusal;
 
 pub use addressee::{Addressee, AddresseePage, Reception};
 pub use check::{Check, CheckFlag, EarlierLine, StudyLine};
+pub use nodes::{AliasLine, Nodes, PeerLine};
 pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
@@ -40,6 +45,7 @@ pub use transfer::{
     RefusedInstance, TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
 pub use whom::WhomCheck;
+pub use written::WrittenAct;
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
 pub const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
@@ -316,6 +322,17 @@ pub enum Question {
         /// Which of the peers in the settings; none is the PACS that incoming studies go to.
         ae_title: Option<AeTitle>,
     },
+    /// The peers and aliases in the settings. Answered by [`Reply::Nodes`].
+    Nodes,
+    /// Write into the audit trail what happened at a front end. Answered by [`Reply::Done`].
+    WriteDown {
+        /// What.
+        act: WrittenAct,
+        /// Which transfer it is about.
+        transfer: Option<TransferId>,
+        /// What else it is about, such as an account: at most 100 characters.
+        about: Option<Confidential>,
+    },
     /// The certificates of this box. Answered by [`Reply::Certificates`].
     Certificates,
     /// Enrol at the portal: a certificate for a one-time code. Answered by [`Reply::Certificates`].
@@ -404,6 +421,8 @@ pub enum Reply {
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].
     NodeTest(NodeTest),
+    /// See [`Question::Nodes`].
+    Nodes(Nodes),
     /// See [`Question::Certificates`].
     Certificates(Vec<CertificateLine>),
     /// See [`Question::RequestCertificate`]: PEM.

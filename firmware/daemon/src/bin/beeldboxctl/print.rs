@@ -68,6 +68,12 @@ pub fn reply(reply: &Reply) {
                 );
             }
         }
+        Reply::Nodes(nodes) => {
+            nodes.peers.iter().for_each(|peer| {
+                say!("peer   {:<16} {}", peer.ae_title, peer.address.as_deref().unwrap_or("-"));
+            });
+            nodes.aliases.iter().for_each(|alias| say!("alias  {:<16} {}", alias.ae_title, alias.entry));
+        }
         Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
         Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
         Reply::Changed(change) => say!("{change}"),
