@@ -115,8 +115,7 @@ pub async fn is_synchronised(bus: &zbus::Connection) -> zbus::Result<bool> {
 #[zbus::proxy(
     interface = "org.freedesktop.timedate1",
     default_service = "org.freedesktop.timedate1",
-    default_path = "/org/freedesktop/timedate1",
-    gen_blocking = false
+    default_path = "/org/freedesktop/timedate1"
 )]
 trait Timedate1 {
     #[zbus(property(emits_changed_signal = "false"), name = "NTPSynchronized")]
@@ -141,7 +140,10 @@ mod tests {
     fn a_clock_before_the_program_was_built_is_wrong() {
         let folder = tempfile::tempdir().unwrap();
         let floor = floor(folder.path()).unwrap();
-        assert_eq!(floor.judge(UNIX_EPOCH + HOUR, true), Trust::Behind { by: Duration::from_secs(1_764_543_600) });
+        assert_eq!(
+            floor.judge(UNIX_EPOCH + HOUR, true),
+            Trust::Behind { by: Duration::from_secs(1_764_543_600) }
+        );
         assert_eq!(floor.judge(built(), true), Trust::Synchronised);
         assert_eq!(floor.judge(built(), false), Trust::Free);
     }
@@ -177,7 +179,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "soon", "-3", "99999999999999999999999"] {
             std::fs::write(folder.path().join("clock-floor"), text).unwrap();
-            assert!(floor(folder.path()).is_err_and(|error| error.to_string().ends_with("is not a number of seconds")), "{text}");
+            assert!(
+                floor(folder.path())
+                    .is_err_and(|error| error.to_string().ends_with("is not a number of seconds")),
+                "{text}"
+            );
         }
     }
 }

@@ -228,9 +228,11 @@ mod tests {
     #[test]
     fn heat_is_measured_against_the_chips_own_limit_where_it_has_one() {
         let sys = tempfile::tempdir().unwrap();
-        for (chip, name, input, max) in
-            [("hwmon0", "nvme", "75000", Some("70000")), ("hwmon1", "coretemp", "84000", None), ("hwmon2", "acpi", "90000", Some("0"))]
-        {
+        for (chip, name, input, max) in [
+            ("hwmon0", "nvme", "75000", Some("70000")),
+            ("hwmon1", "coretemp", "84000", None),
+            ("hwmon2", "acpi", "90000", Some("0")),
+        ] {
             write(sys.path(), &format!("class/hwmon/{chip}/name"), name);
             write(sys.path(), &format!("class/hwmon/{chip}/temp1_input"), input);
             if let Some(max) = max {

@@ -40,7 +40,8 @@ impl Progress {
     /// Who has been silent for longer than its patience.
     pub fn late(&self, now: Instant) -> Vec<&'static str> {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_late = |beat: &&Beat| !beat.is_gone && now.saturating_duration_since(beat.last) > beat.patience;
+        let is_late =
+            |beat: &&Beat| !beat.is_gone && now.saturating_duration_since(beat.last) > beat.patience;
         beats.iter().filter(is_late).map(|beat| beat.name).collect()
     }
 }

@@ -33,7 +33,10 @@ impl FromStr for Version {
         let mut numbers = [0; 3];
         let mut words = text.split('.');
         for number in &mut numbers {
-            let word = words.next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit())).ok_or(BadVersion)?;
+            let word = words
+                .next()
+                .filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or(BadVersion)?;
             *number = word.parse().map_err(|_| BadVersion)?;
         }
         if words.next().is_some() { Err(BadVersion) } else { Ok(Version { numbers }) }
@@ -187,7 +190,13 @@ impl Update {
         }
     }
 
-    fn weigh(&self, running: Version, compatible: &str, offer: &Offer, by_person: bool) -> Result<(), Refusal> {
+    fn weigh(
+        &self,
+        running: Version,
+        compatible: &str,
+        offer: &Offer,
+        by_person: bool,
+    ) -> Result<(), Refusal> {
         if offer.compatible != compatible {
             return Err(Refusal::OtherHardware);
         }
@@ -196,8 +205,13 @@ impl Update {
         }
         match self {
             Update::Installing { .. } | Update::WaitsForRestart { .. } => Err(Refusal::Busy),
-            Update::FellBack { from, .. } if *from == offer.version && !by_person => Err(Refusal::FellBackBefore),
-            Update::None | Update::NotInstalled { .. } | Update::Confirmed { .. } | Update::FellBack { .. } => Ok(()),
+            Update::FellBack { from, .. } if *from == offer.version && !by_person => {
+                Err(Refusal::FellBackBefore)
+            }
+            Update::None
+            | Update::NotInstalled { .. }
+            | Update::Confirmed { .. }
+            | Update::FellBack { .. } => Ok(()),
         }
     }
 
@@ -209,7 +223,10 @@ impl Update {
             Update::Installing { to, .. } => {
                 Update::NotInstalled { to, reason: "the box was switched off meanwhile".to_owned() }
             }
-            Update::None | Update::NotInstalled { .. } | Update::Confirmed { .. } | Update::FellBack { .. } => self,
+            Update::None
+            | Update::NotInstalled { .. }
+            | Update::Confirmed { .. }
+            | Update::FellBack { .. } => self,
         }
     }
 }
@@ -328,8 +345,12 @@ mod tests {
             assert_eq!(road(vec![asked("1.0.0", offered, true)]), Err(Refusal::NotNewer), "{offered}");
         }
         let other = Offer { compatible: "toaster".to_owned(), version: version("2.0.0") };
-        let asked =
-            Event::Asked { running: version("1.0.0"), compatible: "beeldbox-x86-64".to_owned(), offer: other, by_person: true };
+        let asked = Event::Asked {
+            running: version("1.0.0"),
+            compatible: "beeldbox-x86-64".to_owned(),
+            offer: other,
+            by_person: true,
+        };
         assert_eq!(road(vec![asked]), Err(Refusal::OtherHardware));
     }
 
@@ -350,7 +371,8 @@ mod tests {
     #[test]
     fn what_does_not_belong_changes_nothing() {
         for update in [Update::None, Update::Confirmed { version: version("1.0.0") }] {
-            for event in [Event::Installed, Event::InstallFailed { reason: String::new() }, started("1.0.0")] {
+            for event in [Event::Installed, Event::InstallFailed { reason: String::new() }, started("1.0.0")]
+            {
                 assert_eq!(update.clone().after(event), Ok(update.clone()));
             }
         }
