@@ -5,7 +5,11 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 REPO=$(cd "$HERE/.." && pwd)
-: "${OUT:=$REPO/target/image}" "${MIRROR:=http://deb.debian.org/debian}" "${SECURITY:=http://deb.debian.org/debian-security}"
+: "${OUT:=$REPO/target/image}" 
+# Packages come from where this machine gets its own, unless told otherwise.
+sources=/etc/apt/sources.list.d/debian.sources
+mirror_for() { awk -v "wanted=$1" '/^URIs:/ { uri = $2 } /^Suites:/ && ($0 ~ /security/) == (wanted == "security") { print uri; exit }' $sources 2>/dev/null; }
+: "${MIRROR:=$(mirror_for archive)}" "${SECURITY:=$(mirror_for security)}"
 : "${SOURCE_DATE_EPOCH:=1764547200}" "${KEYS:=$OUT/keys}" "${VERSION:=0.1.0}"
 export OUT REPO HERE MIRROR SECURITY SOURCE_DATE_EPOCH KEYS VERSION
 # shellcheck disable=SC2034 # for the steps
