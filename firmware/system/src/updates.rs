@@ -3,7 +3,7 @@
 //! RAUC writes the other slot and checks the signature; systemd-boot tries it three times; the self-test of the image
 //! decides whether it stays. This module is what is in between: it weighs an offer, drives RAUC over its bus
 //! ([`rauc`]), and remembers across the restart what was tried, so that a version that fell back is not installed
-//! again by itself and a person can read why. `UPDATES.md` beside the image's build describes the road as a whole.
+//! again by itself and a person can read why. `image-build/UPDATES.md` describes the road as a whole.
 
 pub mod rauc;
 
