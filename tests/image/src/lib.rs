@@ -2,6 +2,7 @@
 //! from outside, as a hospital would: a set-up stick, its ports, its power switch, what its screen says.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -20,20 +21,20 @@ pub fn root() -> PathBuf {
 
 /// A box that runs. Dropping it cuts its power.
 #[derive(Debug)]
-pub struct Box {
+pub struct Appliance {
     machine: Child,
     serial: PathBuf,
     state: PathBuf,
     first_port: u16,
 }
 
-impl Box {
+impl Appliance {
     /// Switches a box on. The state is a folder: empty for a new box, otherwise the box that was there before. Its ports
     /// are `first_port` (pages), the next (DICOM) and the one after (DICOM TLS), on the loopback address.
     ///
     /// # Errors
     /// If the virtual machine cannot be started.
-    pub fn switch_on(state: &Path, stick: Option<&Path>, first_port: u16) -> Result<Box> {
+    pub fn switch_on(state: &Path, stick: Option<&Path>, first_port: u16) -> Result<Appliance> {
         let serial = state.join("serial.log");
         fs::create_dir_all(state)?;
         // What was said before must not be taken for what is said now.
@@ -46,7 +47,7 @@ impl Box {
         let log = fs::File::create(state.join("machine.log"))?;
         let machine = run.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         let machine = machine.context("image-build/run")?;
-        Ok(Box { machine, serial, state: state.to_owned(), first_port })
+        Ok(Appliance { machine, serial, state: state.to_owned(), first_port })
     }
 
     /// Waits until the screen says something, and gives everything that it said.
@@ -64,7 +65,11 @@ impl Box {
                 let log = fs::read_to_string(self.state.join("machine.log")).unwrap_or_default();
                 bail!("the machine ended ({status}) before it said {words:?}: {log}{}", last_lines(&said));
             }
-            ensure!(began.elapsed() < at_most, "it did not say {words:?} in {at_most:?}:{}", last_lines(&said));
+            ensure!(
+                began.elapsed() < at_most,
+                "it did not say {words:?} in {at_most:?}:{}",
+                last_lines(&said)
+            );
             std::thread::sleep(Duration::from_secs(1));
         }
     }
@@ -103,7 +108,7 @@ impl Box {
     }
 }
 
-impl Drop for Box {
+impl Drop for Appliance {
     fn drop(&mut self) {
         // Whatever is left of it: there is nobody to tell.
         let _gone = self.machine.kill();
@@ -150,4 +155,26 @@ pub fn run(command: &mut Command) -> Result<String> {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     ensure!(output.status.success(), "{name}: {said}");
     Ok(said)
+}
+
+/// Whether these bytes stand anywhere on a disk, as they are.
+///
+/// # Errors
+/// If the disk cannot be read.
+pub fn is_on_disk(disk: &Path, marker: &[u8]) -> Result<bool> {
+    let mut file = fs::File::open(disk)?;
+    let mut window = Vec::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        window.extend_from_slice(piece.get(..read).unwrap_or_default());
+        if window.windows(marker.len()).any(|bytes| bytes == marker) {
+            return Ok(true);
+        }
+        // What may be the beginning of it.
+        window.drain(..window.len().saturating_sub(marker.len()));
+    }
 }
