@@ -58,14 +58,7 @@ impl Rauc {
     /// # Errors
     /// If the signature is wrong, or the bundle does not say it.
     pub async fn inspect(&self, bundle: &str) -> Result<Offer, RaucError> {
-        let told = self.installer.inspect_bundle(bundle, HashMap::new()).await?;
-        let update = told.get("update").ok_or(RaucError::Untold("[update]"))?;
-        let update: HashMap<String, OwnedVariant> = update.try_clone()?.try_into()?;
-        let text = |key: &'static str| -> Result<String, RaucError> {
-            let value = update.get(key).ok_or(RaucError::Untold(key))?;
-            Ok(<&str>::try_from(value)?.to_owned())
-        };
-        Ok(Offer { compatible: text("compatible")?, version: text("version")?.parse()? })
+        offer(self.installer.inspect_bundle(bundle, HashMap::new()).await?)
     }
 
     /// Writes a bundle into the other slot and makes that the next to start. `progress` hears per cents.
@@ -96,6 +89,26 @@ impl Rauc {
     }
 }
 
+/// Reads what RAUC told about a bundle: under `update`, a dictionary with `compatible` and `version`.
+fn offer(mut told: HashMap<String, OwnedVariant>) -> Result<Offer, RaucError> {
+    let update = told.remove("update").ok_or(RaucError::Untold("[update]"))?;
+    let update: HashMap<String, OwnedVariant> =
+        OwnedVariant::try_from(unwrapped(update.into()))?.try_into()?;
+    let text = |key: &'static str| -> Result<String, RaucError> {
+        let value = update.get(key).ok_or(RaucError::Untold(key))?;
+        Ok(<&str>::try_from(value)?.to_owned())
+    };
+    Ok(Offer { compatible: text("compatible")?, version: text("version")?.parse()? })
+}
+
+/// RAUC wraps its dictionaries once more than their type asks for.
+fn unwrapped(mut value: Variant<'_>) -> Variant<'_> {
+    while let Variant::Variant(inner) = value {
+        value = *inner;
+    }
+    value
+}
+
 /// The interface, as far as it is used.
 #[zbus::proxy(
     interface = "de.pengutronix.rauc.Installer",
@@ -122,4 +135,41 @@ trait Installer {
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn compatible(&self) -> zbus::Result<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(update: Variant<'static>) -> HashMap<String, OwnedVariant> {
+        HashMap::from([("update".to_owned(), OwnedVariant::try_from(update).unwrap())])
+    }
+
+    fn update(version: &'static str) -> Variant<'static> {
+        Variant::from(HashMap::from([
+            ("compatible", Variant::from("beeldbox-x86-64")),
+            ("version", Variant::from(version)),
+        ]))
+    }
+
+    #[test]
+    fn an_offer_is_read_however_often_it_is_wrapped() {
+        let wrapped = Variant::Variant(Box::new(update("0.1.1")));
+        for update in [update("0.1.1"), wrapped] {
+            let offer = offer(told(update)).unwrap();
+            assert_eq!(
+                (offer.compatible.as_str(), offer.version.to_string().as_str()),
+                ("beeldbox-x86-64", "0.1.1")
+            );
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_does_not_say_what_it_is_is_refused() {
+        assert!(matches!(offer(HashMap::new()), Err(RaucError::Untold("[update]"))));
+        assert!(matches!(offer(told(update("newest"))), Err(RaucError::Version(BadVersion))));
+        let nameless = Variant::from(HashMap::from([("version", Variant::from("0.1.1"))]));
+        assert!(matches!(offer(told(nameless)), Err(RaucError::Untold("compatible"))));
+        assert!(matches!(offer(told(Variant::from("0.1.1"))), Err(RaucError::Bus(_))));
+    }
 }
