@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const TEST_CRATES: &str = "tests/*";
 
 /// One foreign library, one home. A name that ends in `*` stands for all that begin so.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 21] = [
     // The ledger, and the portal's own.
     ("rusqlite", &["beeldbox-custody", "beeldbox-portal"]),
     ("postgres*", &["beeldbox-portal", TEST_CRATES]),
@@ -49,6 +49,7 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("sysinfo", &["beeldbox-system"]),
     ("sd-notify", &["beeldbox-system"]),
     ("tracing-journald", &["beeldbox-system"]),
+    ("zbus", &["beeldbox-system"]),
     ("axum*", &["beeldbox-admin", "beeldbox-portal"]),
     ("askama", &["beeldbox-admin"]),
     ("tower*", &["beeldbox-admin", "beeldbox-portal"]),

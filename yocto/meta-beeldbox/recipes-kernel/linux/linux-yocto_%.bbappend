@@ -1,0 +1,3 @@
+FILESEXTRAPATHS:prepend:beeldbox := "${THISDIR}/files:"
+
+SRC_URI:append:beeldbox = " file://beeldbox.cfg"
