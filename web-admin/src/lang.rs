@@ -178,7 +178,11 @@ enum Form {
 }
 
 /// Every file of texts with the first part of its keys.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 15] = [
+    ("account", include_str!("../i18n/account.toml")),
+    ("admin", include_str!("../i18n/admin.toml")),
+    ("audit", include_str!("../i18n/audit.toml")),
+    ("help", include_str!("../i18n/help.toml")),
     ("frame", include_str!("../i18n/frame.toml")),
     ("login", include_str!("../i18n/login.toml")),
     ("patient", include_str!("../i18n/patient.toml")),
@@ -186,6 +190,7 @@ const FILES: [(&str, &str); 10] = [
     ("send", include_str!("../i18n/send.toml")),
     ("sent", include_str!("../i18n/sent.toml")),
     ("inbox", include_str!("../i18n/inbox.toml")),
+    ("request", include_str!("../i18n/request.toml")),
     ("status", include_str!("../i18n/status.toml")),
     ("state", include_str!("../i18n/state.toml")),
     ("problem", include_str!("../i18n/problem.toml")),

@@ -9,8 +9,12 @@
 //!                                    └── live: one long question for everyone, "changed" to every open page
 //! ```
 
+// Who may ask for which page.
+pub mod access;
 // Who may sign in.
 pub mod accounts;
+// A request for images, read from a form.
+mod ask_reading;
 // Style sheet and scripts.
 mod assets;
 // The way to the daemon.
@@ -21,6 +25,10 @@ mod box_content;
 pub mod certificate;
 // DICOMweb, read-only.
 pub mod dicom_web;
+// The code on the label of the box.
+pub mod claim;
+// What a person is about to do.
+mod drafts;
 // Headers of every answer.
 mod headers;
 // Every text, in both languages.
@@ -33,8 +41,14 @@ mod origin;
 mod pages;
 // Bytes that cannot be guessed.
 mod random;
+// Every page, and who may see it.
+pub mod routes;
 // Serves the pages until told to stop.
 pub mod serve;
+// What somebody may do.
+pub mod roles;
+// The code from a telephone.
+mod second_factor;
 // Who is signed in.
 mod session;
 // What is settled before the start.

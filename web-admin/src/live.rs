@@ -15,7 +15,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::box_client::BoxClient;
-use crate::session::SessionKey;
+use crate::session::{SessionKey, Stage};
 use crate::site::Site;
 use crate::visit::Visit;
 
@@ -133,7 +133,8 @@ impl Listener {
     }
 
     fn heartbeat(&mut self) -> Event {
-        if self.site.sessions.look(self.key, Instant::now()).is_some() {
+        let who = self.site.sessions.look(self.key, Instant::now());
+        if who.is_some_and(|who| who.stage == Stage::Open) {
             Event::default().event("beat").data("")
         } else {
             self.has_ended = true;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use beeldbox_admin::accounts::Accounts;
+use beeldbox_admin::claim::Claim;
+use beeldbox_admin::roles::Role;
 use beeldbox_admin::serve;
 use beeldbox_admin::settings::Settings;
 use clap::{Parser, Subcommand};
@@ -42,6 +44,22 @@ enum Command {
         /// File with the password; standard input without it.
         #[arg(long)]
         password_file: Option<PathBuf>,
+        /// What it may do: technician, importer, administrator, auditor. May be given more than once. Without it a new
+        /// account may do all but audit, and an existing one what it could before.
+        #[arg(long, value_parser = read_role)]
+        role: Vec<Role>,
+        /// Signing in no longer asks for a code from a telephone: for one that was lost.
+        #[arg(long)]
+        without_second_factor: bool,
+    },
+    /// Sets the code on the label of the box, with which its first account is made in the pages.
+    SetClaimCode {
+        /// Where the accounts are.
+        #[arg(long)]
+        state_dir: PathBuf,
+        /// File with the code; standard input without it.
+        #[arg(long)]
+        code_file: Option<PathBuf>,
     },
 }
 
@@ -49,11 +67,26 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::AddUser { state_dir, name, password_file }) => {
+        Some(Command::AddUser { state_dir, name, password_file, role, without_second_factor }) => {
             std::fs::create_dir_all(&state_dir).with_context(|| format!("{}", state_dir.display()))?;
             let password = read_password(password_file)?;
-            Accounts::in_dir(&state_dir).add(&name, password.trim_end_matches(['\r', '\n']))?;
+            let accounts = Accounts::in_dir(&state_dir);
+            accounts.add(&name, password.trim_end_matches(['\r', '\n']))?;
+            if !role.is_empty() {
+                accounts.set_roles(&name, role.into_iter().collect())?;
+            }
+            if without_second_factor {
+                accounts.set_second_factor(&name, None)?;
+            }
             eprintln!("account {name} is ready");
+            Ok(())
+        }
+        Some(Command::SetClaimCode { state_dir, code_file }) => {
+            std::fs::create_dir_all(&state_dir).with_context(|| format!("{}", state_dir.display()))?;
+            Claim::in_dir(&state_dir)
+                .set(&read_password(code_file)?)
+                .context("a code has at least 10 letters and digits")?;
+            eprintln!("the claim code is set");
             Ok(())
         }
         None => {
@@ -76,6 +109,10 @@ async fn run(settings: Settings, port_file: Option<PathBuf>) -> anyhow::Result<(
     };
     serve::serve(settings, port_file.as_deref(), stop).await?;
     Ok(())
+}
+
+fn read_role(name: &str) -> Result<Role, String> {
+    Role::from_name(name).ok_or_else(|| "is none of technician, importer, administrator, auditor".to_owned())
 }
 
 fn read_password(file: Option<PathBuf>) -> anyhow::Result<String> {

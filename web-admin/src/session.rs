@@ -1,27 +1,29 @@
 //! Sessions: who is signed in at which browser, with drafts and language. In memory only, and bounded.
 //!
-//! The browser holds a random name of 256 bits in a cookie; here only its digest is kept. A session ends after 15
-//! minutes without activity and after 12 hours in any case. Live streams and their fetches are not activity.
+//! The browser holds a random name of 256 bits in a cookie; here only its digest is kept. A session is locked after ten
+//! minutes without activity: then only the password opens it again, with its drafts. It ends after two hours without
+//! activity and after 12 hours in any case. Live streams and their fetches are not activity.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use beeldbox_protocol::admin::StudyNumber;
-use beeldbox_protocol::clinical::Confidential;
-use beeldbox_protocol::ident::{AddresseeId, Digest};
+use beeldbox_protocol::ident::Digest;
 
+use crate::drafts::{AskDraft, Draft, Drafts};
 use crate::lang::Lang;
 use crate::random;
 
+/// Time without activity after which the password is asked again (CS-19).
+pub const LOCK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Longest time without activity.
-pub const IDLE_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub const IDLE_LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a password that was asked again counts for what asks for that.
+pub const RAISED: Duration = Duration::from_secs(10 * 60);
 /// Longest life of a session.
 pub const AGE_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// Most sessions at once: far more than a department has desks. The one idle longest makes room.
 const MOST_SESSIONS: usize = 256;
-/// Most drafts in one session; the oldest makes room. One is made each time the check page is asked for.
-const MOST_DRAFTS: usize = 32;
 
 /// Names a session on this side of the cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,26 +36,24 @@ impl SessionKey {
     }
 }
 
-/// What a send will be, between choosing and confirming. Never changed once made: a check page shows what will be sent.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// Which study.
-    pub study: StudyNumber,
-    /// What was typed to search with.
-    pub query: String,
-    /// To whom, if chosen.
-    pub addressee: Option<AddresseeId>,
-    /// Words for the addressee.
-    pub note: Confidential,
-    /// Whom to call back.
-    pub reply_contact: Confidential,
-    /// Whether to hurry.
-    pub urgent: bool,
+/// What still stands between a session and the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The password was right; the code from the telephone is still to come.
+    Code,
+    /// Nothing.
+    Open,
+    /// Nobody did anything for a while: the password is asked again.
+    Locked,
 }
 
 /// What a handler may know of a session.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
+    /// What still stands between it and the pages.
+    pub stage: Stage,
+    /// Whether the password was asked again a short time ago.
+    pub is_raised: bool,
     /// Name of the account.
     pub account: String,
     /// Language of the pages.
@@ -63,9 +63,12 @@ pub struct SignedIn {
 struct Session {
     account: String,
     lang: Lang,
+    stage: Stage,
     began: Instant,
     active: Instant,
-    drafts: VecDeque<(String, Draft)>,
+    raised_at: Option<Instant>,
+    drafts: Drafts<Draft>,
+    asks: Drafts<AskDraft>,
     notice: Option<String>,
 }
 
@@ -77,7 +80,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Begins a session and returns the value for the cookie.
-    pub fn begin(&self, account: &str, lang: Lang, now: Instant) -> String {
+    pub fn begin(&self, account: &str, lang: Lang, stage: Stage, now: Instant) -> String {
         let value = random::name::<32>();
         let mut table = self.lock();
         table.retain(|_, session| session.is_alive(now));
@@ -89,9 +92,12 @@ impl Sessions {
         let session = Session {
             account: account.to_owned(),
             lang,
+            stage,
             began: now,
             active: now,
-            drafts: VecDeque::new(),
+            raised_at: None,
+            drafts: Drafts::default(),
+            asks: Drafts::default(),
             notice: None,
         };
         table.insert(SessionKey::of_cookie(&value), session);
@@ -102,14 +108,42 @@ impl Sessions {
     pub fn touch(&self, key: SessionKey, now: Instant) -> Option<SignedIn> {
         let mut table = self.lock();
         let session = table.get_mut(&key).filter(|session| session.is_alive(now))?;
-        session.active = now;
-        Some(session.signed_in())
+        session.lock_if_idle(now);
+        if session.stage != Stage::Locked {
+            session.active = now;
+        }
+        Some(session.signed_in(now))
     }
 
     /// Who a session belongs to, without counting as activity.
     pub fn look(&self, key: SessionKey, now: Instant) -> Option<SignedIn> {
-        let table = self.lock();
-        table.get(&key).filter(|session| session.is_alive(now)).map(Session::signed_in)
+        let mut table = self.lock();
+        let session = table.get_mut(&key).filter(|session| session.is_alive(now))?;
+        session.lock_if_idle(now);
+        Some(session.signed_in(now))
+    }
+
+    /// Opens a session after password or code, under another name: whoever knew the old one has nothing. Returns the
+    /// value for the cookie.
+    pub fn open(&self, key: SessionKey, now: Instant) -> Option<String> {
+        let mut table = self.lock();
+        let mut session = table.remove(&key)?;
+        (session.stage, session.active) = (Stage::Open, now);
+        let value = random::name::<32>();
+        table.insert(SessionKey::of_cookie(&value), session);
+        Some(value)
+    }
+
+    /// Remembers that the password was asked again just now.
+    pub fn raise(&self, key: SessionKey, now: Instant) {
+        if let Some(session) = self.lock().get_mut(&key) {
+            session.raised_at = Some(now);
+        }
+    }
+
+    /// Ends every session of an account but this one.
+    pub fn end_account(&self, account: &str, but: Option<SessionKey>) {
+        self.lock().retain(|key, session| session.account != account || Some(*key) == but);
     }
 
     /// Ends a session.
@@ -126,35 +160,45 @@ impl Sessions {
 
     /// Keeps a draft and returns its name.
     pub fn keep_draft(&self, key: SessionKey, draft: Draft) -> String {
-        let name = random::name::<16>();
-        if let Some(session) = self.lock().get_mut(&key) {
-            if session.drafts.len() >= MOST_DRAFTS {
-                session.drafts.pop_front();
-            }
-            session.drafts.push_back((name.clone(), draft));
-        }
-        name
+        self.lock().get_mut(&key).map(|session| session.drafts.keep(draft)).unwrap_or_default()
     }
 
     /// A draft of this session.
     pub fn draft(&self, key: SessionKey, name: &str) -> Option<Draft> {
-        let table = self.lock();
-        let drafts = &table.get(&key)?.drafts;
-        drafts.iter().find(|(known, _)| known == name).map(|(_, draft)| draft.clone())
+        self.lock().get(&key)?.drafts.get(name)
     }
 
     /// Takes a draft out, so that it can be sent only once.
     pub fn take_draft(&self, key: SessionKey, name: &str) -> Option<Draft> {
-        let mut table = self.lock();
-        let drafts = &mut table.get_mut(&key)?.drafts;
-        let at = drafts.iter().position(|(known, _)| known == name)?;
-        drafts.remove(at).map(|(_, draft)| draft)
+        self.lock().get_mut(&key)?.drafts.take(name)
     }
 
     /// Puts a draft back under its name, after a send that was refused.
     pub fn return_draft(&self, key: SessionKey, name: &str, draft: Draft) {
         if let Some(session) = self.lock().get_mut(&key) {
-            session.drafts.push_back((name.to_owned(), draft));
+            session.drafts.give_back(name, draft);
+        }
+    }
+
+    /// Keeps a request that is being written and returns its name.
+    pub fn keep_ask(&self, key: SessionKey, ask: AskDraft) -> String {
+        self.lock().get_mut(&key).map(|session| session.asks.keep(ask)).unwrap_or_default()
+    }
+
+    /// A request that is being written.
+    pub fn ask(&self, key: SessionKey, name: &str) -> Option<AskDraft> {
+        self.lock().get(&key)?.asks.get(name)
+    }
+
+    /// Takes such a request out, so that it is made only once.
+    pub fn take_ask(&self, key: SessionKey, name: &str) -> Option<AskDraft> {
+        self.lock().get_mut(&key)?.asks.take(name)
+    }
+
+    /// Puts it back under its name, after a refusal.
+    pub fn return_ask(&self, key: SessionKey, name: &str, ask: AskDraft) {
+        if let Some(session) = self.lock().get_mut(&key) {
+            session.asks.give_back(name, ask);
         }
     }
 
@@ -181,8 +225,19 @@ impl Session {
         now.duration_since(self.active) < IDLE_LIMIT && now.duration_since(self.began) < AGE_LIMIT
     }
 
-    fn signed_in(&self) -> SignedIn {
-        SignedIn { account: self.account.clone(), lang: self.lang }
+    fn lock_if_idle(&mut self, now: Instant) {
+        if self.stage == Stage::Open && now.duration_since(self.active) >= LOCK_LIMIT {
+            (self.stage, self.raised_at) = (Stage::Locked, None);
+        }
+    }
+
+    fn signed_in(&self, now: Instant) -> SignedIn {
+        SignedIn {
+            stage: self.stage,
+            is_raised: self.raised_at.is_some_and(|at| now.duration_since(at) < RAISED),
+            account: self.account.clone(),
+            lang: self.lang,
+        }
     }
 }
 
@@ -194,20 +249,42 @@ mod tests {
     fn a_session_ends_when_idle_and_looking_is_not_activity() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, start));
-        let later = start + IDLE_LIMIT - Duration::from_secs(1);
-        assert!(sessions.look(key, later).is_some());
-        assert!(sessions.look(key, start + IDLE_LIMIT).is_none());
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        let stage = |at| sessions.look(key, at).map(|who| who.stage);
+        let later = start + LOCK_LIMIT - Duration::from_secs(1);
+        assert_eq!(stage(later), Some(Stage::Open));
         assert!(sessions.touch(key, later).is_some());
-        assert!(sessions.look(key, start + IDLE_LIMIT).is_some());
+        assert_eq!(stage(start + LOCK_LIMIT), Some(Stage::Open), "somebody did something");
+        assert_eq!(stage(later + LOCK_LIMIT), Some(Stage::Locked), "looking is no activity");
+        assert_eq!(sessions.touch(key, later + LOCK_LIMIT).map(|who| who.stage), Some(Stage::Locked));
+        assert_eq!(stage(later + IDLE_LIMIT), None);
+    }
+
+    #[test]
+    fn the_password_opens_a_locked_session_with_its_drafts_under_another_name() {
+        let sessions = Sessions::default();
+        let start = Instant::now();
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        let draft = sessions.keep_ask(key, AskDraft { query: "zuid".to_owned(), ..AskDraft::default() });
+        sessions.raise(key, start);
+        assert!(sessions.look(key, start).unwrap().is_raised);
+        let later = start + LOCK_LIMIT;
+        assert_eq!(sessions.touch(key, later).unwrap().stage, Stage::Locked);
+        let opened = SessionKey::of_cookie(&sessions.open(key, later).unwrap());
+        let who = sessions.touch(opened, later).unwrap();
+        assert_eq!((who.stage, who.is_raised), (Stage::Open, false));
+        assert_eq!(sessions.ask(opened, &draft).unwrap().query, "zuid");
+        assert!(sessions.look(key, later).is_none(), "the old name is gone");
+        sessions.end_account("j.smit", None);
+        assert!(sessions.look(opened, later).is_none());
     }
 
     #[test]
     fn a_session_ends_after_twelve_hours_of_work() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, start));
-        for minutes in (0..12 * 60).step_by(10) {
+        let key = SessionKey::of_cookie(&sessions.begin("j.smit", Lang::Nl, Stage::Open, start));
+        for minutes in (0..12 * 60).step_by(9) {
             assert!(sessions.touch(key, start + Duration::from_secs(minutes * 60)).is_some());
         }
         assert!(sessions.touch(key, start + AGE_LIMIT).is_none());
@@ -217,9 +294,14 @@ mod tests {
     fn the_number_of_sessions_is_bounded() {
         let sessions = Sessions::default();
         let start = Instant::now();
-        let first = SessionKey::of_cookie(&sessions.begin("first", Lang::Nl, start));
+        let first = SessionKey::of_cookie(&sessions.begin("first", Lang::Nl, Stage::Open, start));
         for n in 0..MOST_SESSIONS {
-            sessions.begin("more", Lang::Nl, start + Duration::from_millis(1 + u64::try_from(n).unwrap()));
+            sessions.begin(
+                "more",
+                Lang::Nl,
+                Stage::Open,
+                start + Duration::from_millis(1 + u64::try_from(n).unwrap()),
+            );
         }
         assert!(sessions.look(first, start + Duration::from_secs(2)).is_none());
         assert_eq!(sessions.lock().len(), MOST_SESSIONS);

@@ -7,8 +7,11 @@ use aws_lc_rs::hmac;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::{get, post};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use beeldbox_protocol::admin::{Question, WrittenAct};
+use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::TransferId;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,12 +19,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::accounts::Accounts;
 use crate::assets;
 use crate::box_client::BoxClient;
+use crate::claim::Claim;
 use crate::dicom_web::{self, admit};
 use crate::headers;
 use crate::live::{self, Follower, Live};
 use crate::origin;
-use crate::pages::{choose, confirm, inbox, inbox_acts, login, send, sent, sent_acts, status};
+use crate::pages::{code, lock, login, setup, status};
 use crate::random;
+use crate::routes;
 use crate::session::Sessions;
 use crate::settings::Tls;
 use crate::throttle::Throttle;
@@ -39,6 +44,7 @@ pub struct Site {
     pub(crate) sessions: Sessions,
     pub(crate) throttle: Throttle,
     pub(crate) accounts: Accounts,
+    pub(crate) claim: Claim,
     pub(crate) hashing: Semaphore,
     pub(crate) live: Live,
     pub(crate) tls: Tls,
@@ -77,6 +83,7 @@ impl Site {
             sessions: Sessions::default(),
             throttle: Throttle::default(),
             accounts: Accounts::in_dir(settings.state_dir),
+            claim: Claim::in_dir(settings.state_dir),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             live,
             tls: settings.tls,
@@ -87,6 +94,21 @@ impl Site {
             clock: settings.clock,
         };
         (Arc::new(site), follower)
+    }
+
+    /// Has an act at these pages written into the audit trail. Work goes on if that fails: a patient waits, and the log
+    /// says loudly that something is missing.
+    pub(crate) async fn write_down(
+        &self,
+        account: &str,
+        act: WrittenAct,
+        transfer: Option<TransferId>,
+        about: Option<&str>,
+    ) {
+        let about = about.map(Confidential::new);
+        if let Err(error) = self.client.ask(account, Question::WriteDown { act, transfer, about }).await {
+            tracing::error!(%error, act = act.code(), account, "an act could not be written into the audit trail");
+        }
     }
 }
 
@@ -100,31 +122,8 @@ pub(crate) fn dicom_web_router(site: Arc<Site>) -> Router {
 
 /// Every address of the pages.
 pub fn router(site: Arc<Site>) -> Router {
-    let signed_in = Router::new()
-        .route("/", get(async || Redirect::to("/send")))
-        .route("/logout", post(login::sign_out))
-        .route("/language", post(login::set_language))
-        .route("/send", get(send::list))
-        .route("/send/{study}", get(choose::page).post(choose::submit))
-        .route("/send/{study}/close", post(send::close))
-        .route("/send/{study}/check", get(confirm::page))
-        .route("/send/{study}/confirm", post(confirm::submit))
-        .route("/addressees", get(choose::options))
-        .route("/sent", get(sent::list))
-        .route("/sent/{id}", get(sent::detail))
-        .route("/sent/{id}/recall", get(sent_acts::recall_page).post(sent_acts::recall))
-        .route("/sent/{id}/again", post(sent_acts::again))
-        .route("/sent/{id}/undo", post(sent_acts::undo))
-        .route("/sent/{id}/retry", post(sent_acts::retry))
-        .route("/inbox", get(inbox::list))
-        .route("/inbox/{id}", get(inbox::detail))
-        .route("/inbox/{id}/import", get(inbox_acts::import_page).post(inbox_acts::import))
-        .route("/inbox/{id}/decline", get(inbox_acts::decline_page).post(inbox_acts::decline))
-        .route("/inbox/{id}/give-back", post(inbox_acts::give_back))
-        .route("/inbox/{id}/keep", post(inbox_acts::keep))
-        .route("/inbox/{id}/retry", post(inbox_acts::retry))
-        .route("/status", get(status::page))
-        .route("/live", get(live::stream))
+    let (signed_in, _) = routes::routes().into_parts();
+    let signed_in = signed_in
         .fallback(async || Problem::not_found().into_response())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::bug().into_response()))
         .layer(middleware::from_fn_with_state(site.clone(), visit::require_sign_in));
@@ -132,6 +131,9 @@ pub fn router(site: Arc<Site>) -> Router {
     Router::new()
         .nest("/dicom-web", dicom_web)
         .route("/login", get(login::page).post(login::sign_in))
+        .route("/login/code", get(code::page).post(code::submit))
+        .route("/lock", get(lock::page).post(lock::submit))
+        .route("/setup", get(setup::page).post(setup::submit))
         .route("/healthz", get(status::healthz))
         .route("/a/{name}", get(assets::serve))
         .merge(signed_in)

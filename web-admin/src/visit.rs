@@ -11,14 +11,17 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, Reply, Status};
+use beeldbox_protocol::admin::{Question, Reply, Status, WrittenAct};
 use beeldbox_protocol::clinical::Patient;
+use beeldbox_protocol::ident::TransferId;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 
+use crate::accounts::Person;
 use crate::assets::ASSETS;
 use crate::lang::Words;
-use crate::session::SessionKey;
+use crate::roles::Roles;
+use crate::session::{SessionKey, SignedIn, Stage};
 use crate::settings::Tls;
 use crate::site::Site;
 use crate::view::frame::{self, Counts, Frame, Place};
@@ -34,6 +37,10 @@ pub struct Visit {
     pub key: SessionKey,
     /// Whose account.
     pub account: String,
+    /// What the account may do.
+    pub roles: Roles,
+    /// Whether the password was asked again a short time ago.
+    pub is_raised: bool,
     /// Words of the session's language.
     pub words: Words,
     /// What time it is.
@@ -92,6 +99,18 @@ impl Visit {
         Ok(())
     }
 
+    /// Has an act at these pages written into the audit trail.
+    pub async fn write_down(&self, act: WrittenAct, transfer: Option<TransferId>, about: Option<&str>) {
+        self.site.write_down(&self.account, act, transfer, about).await;
+    }
+
+    /// Has it written down that a patient's transfer was looked at; an open page that follows the box looks once.
+    pub async fn seen(&self, transfer: TransferId) {
+        if !self.is_fragment {
+            self.write_down(WrittenAct::Seen, Some(transfer), None).await;
+        }
+    }
+
     /// The frame of a page whose title is the text of this key.
     pub async fn frame(&self, title: &str, place: Place) -> Frame {
         let status = self.status().await.ok();
@@ -106,11 +125,13 @@ impl Visit {
             place,
             hospital: hospital(&self.site, status),
             account: Some(self.account.clone()),
+            roles: self.roles.clone(),
             path: self.path.clone(),
             counts: status.map(|status| Counts {
                 send: status.studies_waiting,
                 sent: status.outbound_open,
                 inbox: status.inbox_waiting,
+                requests: status.requests_open,
             }),
             health: frame::health(status, self.words),
             bars: frame::bars(status, self.words),
@@ -193,12 +214,29 @@ pub async fn require_sign_in(State(site): State<Arc<Site>>, mut request: Request
     let Some((key, who)) = signed_in else {
         return if is_by_itself { StatusCode::UNAUTHORIZED.into_response() } else { to_login(&request, key) };
     };
+    // An account that was locked or taken away is signed out at once, wherever it is.
+    let person = match site.accounts.person(&who.account) {
+        Ok(person) => person.filter(|person| !person.is_locked),
+        Err(error) => {
+            tracing::error!(%error, "the accounts cannot be read");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    let Some(person) = person else {
+        site.sessions.end(key);
+        return to_login(&request, Some(key));
+    };
+    if let Some(gate) = gate(&who, &person, &request) {
+        return if is_by_itself { StatusCode::UNAUTHORIZED.into_response() } else { gate };
+    }
     let is_get = request.method() == Method::GET;
-    let path = request.uri().path_and_query().filter(|_| is_get).map_or("/send", |path| path.as_str());
+    let path = request.uri().path_and_query().filter(|_| is_get).map_or("/", |path| path.as_str());
     let visit = Visit {
         now: (site.clock)(),
         key,
         account: who.account,
+        roles: person.roles,
+        is_raised: who.is_raised,
         words: who.lang.words(),
         is_fragment,
         path: path.to_owned(),
@@ -210,6 +248,22 @@ pub async fn require_sign_in(State(site): State<Arc<Site>>, mut request: Request
         Some(problem) => problem_page(&visit, problem).await,
         None => response,
     }
+}
+
+/// What has to be done before any other page: the code, the password, a new password.
+fn gate(who: &SignedIn, person: &Person, request: &Request) -> Option<Response> {
+    let path = request.uri().path();
+    let is_free = matches!(path, "/logout" | "/language");
+    let target = match who.stage {
+        Stage::Code => "/login/code".to_owned(),
+        Stage::Locked => {
+            let next = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
+            format!("/lock?next={}", own_path(next.map(|path| path.as_str())))
+        }
+        Stage::Open if person.must_change && path != "/profile/password" => "/profile/password".to_owned(),
+        Stage::Open => return None,
+    };
+    (!is_free).then(|| Redirect::to(&target).into_response())
 }
 
 /// Comes back to the page that was asked for, if it is one that can be asked for again.
@@ -263,8 +317,18 @@ pub fn cookie_name(tls: Tls, port: u16) -> String {
     }
 }
 
+/// A path of this site, or nothing: never a way to another one.
+pub fn own_path(text: Option<&str>) -> String {
+    let is_own = |path: &&str| {
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'&' | b'#'))
+    };
+    text.filter(is_own).unwrap_or_default().to_owned()
+}
+
 /// The session that a browser names.
-pub(crate) fn session_key(site: &Site, headers: &HeaderMap) -> Option<SessionKey> {
+pub fn session_key(site: &Site, headers: &HeaderMap) -> Option<SessionKey> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -276,5 +340,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Visit, Response> {
         parts.extensions.get::<Visit>().cloned().ok_or_else(|| StatusCode::UNAUTHORIZED.into_response())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_comes_back_only_to_this_site() {
+        assert_eq!(own_path(Some("/send/12?draft=x")), "/send/12?draft=x");
+        for bad in ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\r\nSet-Cookie: x"] {
+            assert_eq!(own_path(Some(bad)), "", "{bad}");
+        }
     }
 }

@@ -191,6 +191,18 @@ async fn hostile_values_are_only_text() {
                     patient.name = Some(Confidential::new(hostile));
                 }
             }
+            for line in &mut world.requests {
+                line.partner.organisation = hostile.to_owned();
+                if let Some(asked) = &mut line.asked {
+                    asked.patient.name = Some(Confidential::new(hostile));
+                    asked.reason = Confidential::new(hostile);
+                    asked.wanted.body_region = Some(Confidential::new(hostile));
+                    asked.wanted.modalities = vec![hostile.to_owned()];
+                }
+            }
+            for one in &mut world.not_believed {
+                (one.claimed_sender, one.why) = (hostile.to_owned(), hostile.to_owned());
+            }
             for addressee in &mut world.directory {
                 addressee.organisation = hostile.to_owned();
             }
@@ -203,6 +215,9 @@ async fn hostile_values_are_only_text() {
         }
         let (_, page) = desk.check_page(17, "zuid-card", hostile).await;
         assert_inert(&page, "the check page");
+        let page =
+            desk.ask_check_page(&[("family", hostile), ("reason", hostile), ("region", hostile)]).await;
+        assert_inert(&page, "the check page of a request");
     }
 }
 

@@ -50,6 +50,8 @@ mod dimse;
 mod echo;
 // Query SCU: C-FIND, and counting.
 mod find;
+// Documents as instances.
+mod encapsulate;
 // A taker that takes everything, for tests.
 #[cfg(any(test, fuzzing))]
 mod fixtures;
@@ -66,6 +68,8 @@ mod inflow;
 mod instance;
 // Who takes instances into custody.
 mod intake;
+// What a JPEG says before its picture data.
+mod jpeg;
 // Accepting connections on both ports, stopping.
 mod listen;
 // Messages of an association: command sets, data sets.
@@ -94,6 +98,8 @@ mod services;
 mod sniff;
 // DIMSE status codes.
 mod status;
+// What a structured report says.
+mod structured_report;
 // TLS: who we are and whom we believe.
 mod tls;
 // The state machine of PS3.8.
@@ -121,10 +127,14 @@ pub use deliver::{
 pub use diagnose::{DiagnosedStep, Diagnosis, DiagnosisFailure, DiagnosisStep, diagnose};
 pub use dicom_dir::{FolderFile, RecordAttributes, directory};
 pub use echo::{EchoError, echo, echo_over};
+pub use encapsulate::{
+    EncapsulateError, NewInstance, StudyIdentity, WrappedDocument, encapsulate_jpeg, encapsulate_pdf,
+};
 pub use find::{count_instances, find, instances_held};
 pub use greeting::Greeting;
 pub use instance::InstanceHeader;
 pub use intake::{AssociationInfo, Intake, IntakeAssociation, Refusal};
+pub use jpeg::JpegError;
 pub use listen::{ListenError, Listeners, listen};
 pub use part10::file_head;
 pub use pdu::WireError;
@@ -137,6 +147,7 @@ pub use query::{DateRange, Found, Query, QueryError, QueryLevel};
 pub use retrieve::{MoveOutcome, MoveProgress, move_study};
 pub use sniff::{attributes_of, identifiers_of};
 pub use status::{DimseStatus, StatusFamily};
+pub use structured_report::{LONGEST_REPORT, StructuredReportError, read_structured_report};
 pub use tls::{ClientTls, TlsError, TlsIdentity, TlsTrust, server_config};
 pub use worklist::{ScheduledImport, WorklistQuery, find_scheduled};
 

@@ -18,3 +18,5 @@ pub mod imaging_request;
 pub mod ident;
 // What box and portal say to each other.
 pub mod portal;
+// What a report says, block by block.
+pub mod structured_report;

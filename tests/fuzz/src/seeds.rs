@@ -22,6 +22,7 @@ pub fn of(target: &str) -> Seeds {
         "data_set_header" | "query_response" | "commitment_request" => {
             targets::dicom::data_set_header_seeds()
         }
+        "hl7" => targets::hl7::seeds(),
         "letter" => targets::letter::seeds(),
         "pack" => targets::pack::seeds(),
         "portal" => targets::portal::seeds(),

@@ -106,6 +106,8 @@ import sys, io, pathlib, pydicom, requests
 from dicomweb_client.api import DICOMwebClient
 base, certificate, key, own = sys.argv[1:5]
 session = requests.Session()
+# Otherwise the environment's own authorities would be believed instead of the one named here.
+session.trust_env = False
 session.cert, session.verify = (certificate, key), own
 client = DICOMwebClient(base, session=session)
 "#;

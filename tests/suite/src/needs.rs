@@ -9,11 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A program that must be on the search path, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 18] = [
     // For the fuzzer's own library.
     ("c++", "g++"),
     ("storescu", "dcmtk"),
     ("dciodvfy", "dicom3tools"),
+    // What others see in the PDFs that we make.
+    ("pdftotext", "poppler-utils"),
     ("Orthanc", "orthanc"),
     ("chromium", "chromium"),
     ("python3", "python3"),
@@ -39,7 +41,17 @@ const KERNEL: &str = "linux-image-cloud-amd64";
 /// Python packages of the tests, pinned, by the environment that they are installed into: sslyze wants an older `cryptography`
 /// than the decryptor of `tests/interop`. The programs of the first come first on the search path.
 const PYTHON: [(&str, &[&str]); 2] = [
-    ("python", &["cryptography==50.0.2", "dicomweb-client==0.61.2", "pydicom==3.0.2", "pynetdicom==3.0.4"]),
+    (
+        "python",
+        &[
+            "cryptography==50.0.2",
+            "dicomweb-client==0.61.2",
+            "hl7==0.4.5",
+            "hl7apy==1.3.5",
+            "pydicom==3.0.2",
+            "pynetdicom==3.0.4",
+        ],
+    ),
     ("scanner", &["sslyze==6.3.1"]),
 ];
 

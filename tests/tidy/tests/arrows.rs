@@ -7,15 +7,28 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Our crates outside `tests/`, and which of ours each may import. Test crates may import anything, except
 /// `beeldbox-portal`: a reference that leant on the box would agree with its mistakes.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("beeldbox-protocol", &[]),
     ("beeldbox-dicom", &["beeldbox-protocol"]),
     ("beeldbox-custody", &["beeldbox-protocol"]),
     ("beeldbox-system", &["beeldbox-protocol"]),
-    ("beeldbox-transfer", &["beeldbox-protocol", "beeldbox-dicom", "beeldbox-custody"]),
+    ("beeldbox-hl7", &["beeldbox-protocol"]),
+    ("beeldbox-report", &["beeldbox-protocol"]),
+    (
+        "beeldbox-transfer",
+        &["beeldbox-protocol", "beeldbox-dicom", "beeldbox-custody", "beeldbox-hl7", "beeldbox-report"],
+    ),
     (
         "beeldbox-daemon",
-        &["beeldbox-protocol", "beeldbox-dicom", "beeldbox-custody", "beeldbox-transfer", "beeldbox-system"],
+        &[
+            "beeldbox-protocol",
+            "beeldbox-dicom",
+            "beeldbox-custody",
+            "beeldbox-hl7",
+            "beeldbox-report",
+            "beeldbox-transfer",
+            "beeldbox-system",
+        ],
     ),
     ("beeldbox-admin", &["beeldbox-protocol"]),
     ("beeldbox-portal", &["beeldbox-protocol"]),
@@ -25,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const TEST_CRATES: &str = "tests/*";
 
 /// One foreign library, one home. A name that ends in `*` stands for all that begin so.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 20] = [
     // The ledger, and the portal's own.
     ("rusqlite", &["beeldbox-custody", "beeldbox-portal"]),
     ("postgres*", &["beeldbox-portal", TEST_CRATES]),
@@ -44,6 +57,9 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("hpke", &["beeldbox-protocol"]),
     ("rustls-webpki", &["beeldbox-protocol"]),
     ("argon2", &["beeldbox-admin"]),
+    ("encoding_rs", &["beeldbox-hl7"]),
+    ("krilla", &["beeldbox-report"]),
+    ("skrifa", &["beeldbox-report"]),
     ("cargo_metadata", &[TEST_CRATES]),
 ];
 

@@ -41,7 +41,7 @@ input.addEventListener("keydown", (event) => {
   } else if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     if (!list.hidden && active) choose(active);
-    else if (value.value) document.getElementById("note").focus();
+    else if (value.value) document.getElementById(box.dataset.next ?? "note").focus();
   } else if (event.key === "Escape") {
     if (list.hidden) forget(), (input.value = "");
     close();
@@ -100,7 +100,7 @@ function take(id, name) {
   input.removeAttribute("aria-invalid");
   said.textContent = box.dataset.chosen.replace("{name}", () => name);
   close();
-  document.getElementById("note").focus();
+  document.getElementById(box.dataset.next ?? "note").focus();
 }
 
 function forget() {

@@ -18,21 +18,34 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Layer;
 
 use super::{Caller, Failure};
+use crate::roles::Role;
+use crate::session::Stage;
 use crate::site::Site;
 use crate::visit::session_key;
+
+/// Who works with patients.
+const MAY_SEE_PATIENTS: [Role; 2] = [Role::Technician, Role::Importer];
 
 /// Lets those pass who are signed in; others are told to sign in at the pages, without being sent there.
 pub(crate) async fn signed_in(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let who = session_key(&site, request.headers()).and_then(|key| site.sessions.touch(key, Instant::now()));
-    match who {
-        Some(who) => {
-            request.extensions_mut().insert(Caller(who.account));
-            next.run(request).await
+    let who = who.filter(|who| who.stage == Stage::Open);
+    let Some(who) = who else {
+        let why = "sign in at the pages of this box first";
+        return Failure::new(StatusCode::UNAUTHORIZED, why).into_response();
+    };
+    let person = match site.accounts.person(&who.account) {
+        Ok(person) => person.filter(|person| !person.is_locked && person.roles.has_one(&MAY_SEE_PATIENTS)),
+        Err(error) => {
+            tracing::error!(%error, "the accounts cannot be read");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        None => {
-            Failure::new(StatusCode::UNAUTHORIZED, "sign in at the pages of this box first").into_response()
-        }
+    };
+    if person.is_none() {
+        return Failure::new(StatusCode::FORBIDDEN, "this account may not see patients").into_response();
     }
+    request.extensions_mut().insert(Caller(who.account));
+    next.run(request).await
 }
 
 /// Takes connections with a client certificate that an authority of the hospital issued, and that is registered.

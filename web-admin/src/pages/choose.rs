@@ -8,9 +8,9 @@ use beeldbox_protocol::clinical::Confidential;
 use beeldbox_protocol::ident::AddresseeId;
 use serde::Deserialize;
 
+use crate::drafts::{Draft, Purpose};
 use crate::lang::Words;
 use crate::pages::fields::Fields;
-use crate::session::Draft;
 use crate::view::date;
 use crate::view::frame::{Frame, Place};
 use crate::view::icon::Icon;
@@ -25,7 +25,7 @@ const MOST_OPTIONS: u32 = 12;
 /// Favourites and last addressees offered before anything is typed.
 const MOST_USUAL: u32 = 12;
 /// Longest text that is searched for.
-const LONGEST_QUERY: usize = 100;
+pub const LONGEST_QUERY: usize = 100;
 /// Longest note: a page of text. What needs more is a report, and belongs into the study.
 pub const LONGEST_NOTE: usize = 4000;
 /// After so long the page says how old the directory is.
@@ -53,6 +53,13 @@ struct ChoosePage {
     patient: PatientView,
     study: StudyView,
     fingerprint: String,
+    /// Name of the draft that this page goes on with, if any.
+    draft: String,
+    /// What the send is for, if it is not an ordinary one.
+    about: String,
+    /// Whether callback and urgency stay as they were.
+    is_redirect: bool,
+    back: String,
     query: String,
     chosen: Option<AddresseeView>,
     /// Favourites and last addressees, while nothing is typed or chosen.
@@ -86,8 +93,11 @@ pub async fn page(
     Query(query): Query<ChooseQuery>,
 ) -> Result<Response, Problem> {
     let line = study_line(&visit, study).await?;
-    let draft = query.draft.as_deref().and_then(|name| visit.site.sessions.draft(visit.key, name));
-    let draft = draft.filter(|draft| draft.study.0 == study).unwrap_or_else(|| empty_draft(study));
+    visit.seen(line.transfer).await;
+    let name = query.draft.unwrap_or_default();
+    let known = visit.site.sessions.draft(visit.key, &name).filter(|draft| draft.study.0 == study);
+    let name = if known.is_some() { name } else { String::new() };
+    let draft = known.unwrap_or_else(|| empty_draft(study));
     let chosen = match &draft.addressee {
         Some(addressee) => chosen(&visit, study, addressee).await?,
         None => None,
@@ -114,6 +124,10 @@ pub async fn page(
         patient: PatientView::new(&line.patient, visit.now, visit.words),
         study: StudyView::new(&line.summary, visit.words),
         fingerprint: fingerprint(&visit, &line),
+        draft: name,
+        about: about(draft.purpose).map(|key| visit.words.t(key)).unwrap_or_default(),
+        is_redirect: matches!(draft.purpose, Purpose::Redirect(_)),
+        back: back(draft.purpose),
         query: draft.query,
         chosen,
         usual: views(&visit, &usual),
@@ -133,10 +147,12 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
     if fields.text("fingerprint") != fingerprint(&visit, &line) {
         return Err(Problem::mismatch("send.changed"));
     }
+    let purpose = purpose_of(&visit, &fields, study)?;
     let is_search = fields.text("act") == "search";
     let addressee = fields.text("addressee").parse::<AddresseeId>().ok().filter(|_| !is_search);
     let draft = Draft {
         study: StudyNumber(study),
+        purpose,
         query: fields.text("q").chars().take(LONGEST_QUERY).collect(),
         addressee: addressee.clone(),
         note: fields.confidential("note"),
@@ -158,6 +174,34 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
         format!("/send/{study}/check?draft={name}")
     };
     Ok(Redirect::to(&target).into_response())
+}
+
+/// What the draft before this form was for. One that is gone must not become an ordinary send.
+fn purpose_of(visit: &Visit, fields: &Fields, study: i64) -> Result<Purpose, Problem> {
+    let name = fields.text("from");
+    if name.is_empty() {
+        return Ok(Purpose::Send);
+    }
+    let draft = visit.site.sessions.draft(visit.key, name).filter(|draft| draft.study.0 == study);
+    draft.map(|draft| draft.purpose).ok_or_else(Problem::draft_gone)
+}
+
+/// What is said of a send that is not an ordinary one.
+fn about(purpose: Purpose) -> Option<&'static str> {
+    match purpose {
+        Purpose::Send => None,
+        Purpose::Answer(_) => Some("send.about-answer"),
+        Purpose::Redirect(_) => Some("send.about-redirect"),
+    }
+}
+
+/// Where somebody goes who does not send.
+pub fn back(purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Send => "/send".to_owned(),
+        Purpose::Answer(request) => format!("/requests/{request}"),
+        Purpose::Redirect(transfer) => format!("/sent/{transfer}"),
+    }
 }
 
 /// Sets or unsets a favourite, if one of those buttons was pressed. What was typed stays in the draft.
@@ -209,7 +253,11 @@ async fn chosen(
     }
 }
 
-async fn search(visit: &Visit, query: &str) -> Result<Vec<AddresseeView>, Problem> {
+/// Entries of the directory for these words.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn search(visit: &Visit, query: &str) -> Result<Vec<AddresseeView>, Problem> {
     let question = Question::Addressees { query: query.to_owned(), limit: MOST_OPTIONS };
     let Reply::Addressees(page) = visit.ask(question).await? else { return Err(Problem::odd()) };
     Ok(views(visit, &page))
@@ -241,6 +289,7 @@ fn directory_note(visit: &Visit, page: &AddresseePage) -> DirectoryNote {
 fn empty_draft(study: i64) -> Draft {
     Draft {
         study: StudyNumber(study),
+        purpose: Purpose::Send,
         query: String::new(),
         addressee: None,
         note: Confidential::default(),

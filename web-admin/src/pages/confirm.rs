@@ -7,12 +7,15 @@ use askama::Template;
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Check, CheckFlag, Question, Reply, StudyNumber, StudyRef};
+use beeldbox_protocol::admin::{Check, CheckFlag, Question, Refusal, Reply, StudyRef};
 use beeldbox_protocol::clinical::Confidential;
+use beeldbox_protocol::ident::AddresseeId;
 use serde::Deserialize;
 
+use crate::drafts::{Draft, Purpose};
+use crate::lang::Words;
+use crate::pages::choose;
 use crate::pages::fields::Fields;
-use crate::session::Draft;
 use crate::view::date;
 use crate::view::frame::{Frame, Place};
 use crate::view::icon::Icon;
@@ -47,23 +50,55 @@ struct CheckPage {
     urgent: bool,
     flags: Vec<FlagView>,
     obstacle: Option<Obstacle>,
+    back: String,
+    /// Whether callback and urgency stay as they were.
+    is_redirect: bool,
     button: String,
     error: Option<String>,
 }
 
 /// One thing to look at and tick.
-struct FlagView {
-    name: &'static str,
-    what: String,
-    tick: String,
-    is_ticked: bool,
+pub struct FlagView {
+    /// Its name in the form.
+    pub name: &'static str,
+    /// What to look at.
+    pub what: String,
+    /// What a tick says.
+    pub tick: String,
+    /// Whether it was ticked already.
+    pub is_ticked: bool,
+}
+
+impl FlagView {
+    /// A flag in words.
+    pub fn new(flag: CheckFlag, ticked: &[CheckFlag], words: Words) -> FlagView {
+        let FlagWords { name, what, tick } = words_of(flag);
+        FlagView { name, what: words.t(what), tick: words.t(tick), is_ticked: ticked.contains(&flag) }
+    }
 }
 
 /// Why it cannot be sent now.
-struct Obstacle {
-    code: &'static str,
-    title: String,
-    advice: String,
+pub struct Obstacle {
+    /// To quote.
+    pub code: &'static str,
+    /// What stands in the way.
+    pub title: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl Obstacle {
+    /// A refusal in words.
+    pub fn new(refusal: &Refusal, words: Words) -> Obstacle {
+        let problem = problem::refused(refusal);
+        Obstacle { code: problem.code, title: words.t(problem.title), advice: words.t(problem.advice) }
+    }
+}
+
+/// Those of the flags that were ticked in a form.
+pub fn ticked(flags: &[CheckFlag], fields: &Fields) -> Vec<CheckFlag> {
+    let ticks: Vec<&str> = fields.all("tick").collect();
+    flags.iter().copied().filter(|flag| ticks.contains(&words_of(*flag).name)).collect()
 }
 
 /// `GET /send/{study}/check?draft=`.
@@ -114,23 +149,13 @@ async fn send(
         tracing::warn!("a send was refused: the form does not fit the study");
         return Err(Problem::mismatch("send.changed"));
     }
-    let ticks: Vec<&str> = fields.all("tick").collect();
-    let acknowledged: Vec<CheckFlag> =
-        check.flags.iter().copied().filter(|flag| ticks.contains(&words_of(*flag).name)).collect();
+    let acknowledged = ticked(&check.flags, fields);
     if acknowledged.len() < check.flags.len() {
         let mut template = check_page(visit, name.to_owned(), draft, &check, &acknowledged).await;
         template.error = Some(visit.words.t("send.need-ticks"));
         return Ok(Outcome::Shown(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template)));
     }
-    let present = |text: &Confidential| Some(text.clone()).filter(|text| !text.is_empty());
-    let question = Question::Send {
-        study: StudyRef::Number(StudyNumber(study)),
-        addressee: check.addressee.id.clone(),
-        note: present(&draft.note),
-        reply_contact: present(&draft.reply_contact),
-        urgent: draft.urgent,
-        acknowledged,
-    };
+    let question = act(draft, check.addressee.id.clone(), acknowledged);
     let Reply::Sent(transfer) = visit.ask(question).await? else { return Err(Problem::odd()) };
     tracing::info!(%transfer, account = %visit.account, "a study was sent");
     let to = AddresseeView::new(&check.addressee, visit.words).name;
@@ -138,11 +163,34 @@ async fn send(
     Ok(Outcome::Sent(format!("/sent/{transfer}")))
 }
 
+/// What the daemon is asked to do: what the draft is for decides.
+fn act(draft: &Draft, addressee: AddresseeId, acknowledged: Vec<CheckFlag>) -> Question {
+    let present = |text: &Confidential| Some(text.clone()).filter(|text| !text.is_empty());
+    let study = StudyRef::Number(draft.study);
+    let (note, reply_contact) = (present(&draft.note), present(&draft.reply_contact));
+    let urgent = draft.urgent;
+    match draft.purpose {
+        Purpose::Send => Question::Send { study, addressee, note, reply_contact, urgent, acknowledged },
+        Purpose::Answer(request) => {
+            let addressee = Some(addressee);
+            Question::SendAnswer { request, study, addressee, note, reply_contact, urgent, acknowledged }
+        }
+        Purpose::Redirect(transfer) => {
+            // Empty words are words as well: whoever took the first ones away does not want them sent.
+            let note = Some(draft.note.clone());
+            Question::Redirect { transfer, to: Some(addressee), note, acknowledged }
+        }
+    }
+}
+
 async fn ask(visit: &Visit, draft: &Draft) -> Result<Check, Problem> {
     let addressee = draft.addressee.clone().ok_or_else(Problem::form)?;
-    let Reply::Check(check) = visit.ask(Question::Check { study: draft.study, addressee }).await? else {
-        return Err(Problem::odd());
+    let study = draft.study;
+    let question = match draft.purpose {
+        Purpose::Send | Purpose::Redirect(_) => Question::Check { study, addressee },
+        Purpose::Answer(request) => Question::CheckAnswer { request, study, addressee: Some(addressee) },
     };
+    let Reply::Check(check) = visit.ask(question).await? else { return Err(Problem::odd()) };
     Ok(*check)
 }
 
@@ -163,10 +211,6 @@ async fn check_page(
 ) -> CheckPage {
     let words = visit.words;
     let to = AddresseeView::new(&check.addressee, words);
-    let flag_view = |flag: &CheckFlag| {
-        let FlagWords { name, what, tick } = words_of(*flag);
-        FlagView { name, what: words.t(what), tick: words.t(tick), is_ticked: ticked.contains(flag) }
-    };
     CheckPage {
         frame: visit.frame("send.check-title", Place::Send).await,
         number: draft.study.0,
@@ -184,11 +228,10 @@ async fn check_page(
         note: draft.note.clone(),
         reply_contact: draft.reply_contact.clone(),
         urgent: draft.urgent,
-        flags: check.flags.iter().map(flag_view).collect(),
-        obstacle: check.obstacle.as_ref().map(|refusal| {
-            let problem = problem::refused(refusal);
-            Obstacle { code: problem.code, title: words.t(problem.title), advice: words.t(problem.advice) }
-        }),
+        flags: check.flags.iter().map(|flag| FlagView::new(*flag, ticked, words)).collect(),
+        obstacle: check.obstacle.as_ref().map(|refusal| Obstacle::new(refusal, words)),
+        back: choose::back(draft.purpose),
+        is_redirect: matches!(draft.purpose, Purpose::Redirect(_)),
         error: None,
     }
 }

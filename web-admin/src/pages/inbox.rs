@@ -66,6 +66,7 @@ pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Respon
 /// `GET /inbox/{id}`.
 pub async fn detail(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let detail = transfer_detail(&visit, &id).await?;
+    visit.seen(detail.line.transfer).await;
     let words = visit.words;
     let announced = Step {
         word: words.t("inbox.announced-at"),

@@ -1,10 +1,10 @@
-//! What a person does with a received study: import it, decline it, try again.
+//! What a person does with a received study: import it, give it back, try again.
 
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{DeclineCode, LocalChoice, Question, TransferDetail};
+use beeldbox_protocol::admin::{LocalChoice, Question, TransferDetail};
 use beeldbox_protocol::clinical::Confidential;
 
 use crate::pages::fields::Fields;
@@ -13,7 +13,7 @@ use crate::pages::sent_acts;
 use crate::view::frame::{Frame, Place};
 use crate::view::icon::Icon;
 use crate::view::problem::Problem;
-use crate::view::state::{self, Direction};
+use crate::view::state::Direction;
 use crate::view::transfer::TransferView;
 use crate::visit::{self, Visit};
 
@@ -28,22 +28,6 @@ struct ImportPage {
     fingerprint: String,
     local_id: Confidential,
     error: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "page/decline.html")]
-struct DeclinePage {
-    frame: Frame,
-    row: TransferView,
-    fingerprint: String,
-    reasons: Vec<Reason>,
-    error: Option<String>,
-}
-
-/// A reason to choose.
-struct Reason {
-    name: &'static str,
-    text: String,
 }
 
 /// `GET /inbox/{id}/import`.
@@ -70,27 +54,6 @@ pub async fn import(visit: Visit, Path(id): Path<String>, fields: Fields) -> Res
     visit.act(Question::Import { transfer: detail.line.transfer, patient }).await?;
     tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "an import was ordered");
     visit.leave_notice(visit.words.t("inbox.imported"));
-    Ok(back(&detail))
-}
-
-/// `GET /inbox/{id}/decline`.
-pub async fn decline_page(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
-    let detail = transfer_detail(&visit, &id).await?;
-    Ok(visit::page(&decline_template(&visit, &detail).await))
-}
-
-/// `POST /inbox/{id}/decline`.
-pub async fn decline(visit: Visit, Path(id): Path<String>, fields: Fields) -> Result<Response, Problem> {
-    let detail = checked(&visit, &id, &fields).await?;
-    let chosen = fields.text("reason");
-    let Some(reason) = REASONS.into_iter().find(|reason| reason_name(*reason) == chosen) else {
-        let mut template = decline_template(&visit, &detail).await;
-        template.error = Some(visit.words.t("inbox.need-reason"));
-        return Ok(visit::page_with(StatusCode::UNPROCESSABLE_ENTITY, &template));
-    };
-    visit.act(Question::Decline { transfer: detail.line.transfer, reason, belongs_at: None }).await?;
-    tracing::info!(transfer = %detail.line.transfer, account = %visit.account, "a received study was declined");
-    visit.leave_notice(visit.words.t("inbox.declined"));
     Ok(back(&detail))
 }
 
@@ -124,7 +87,10 @@ pub async fn retry(visit: Visit, Path(id): Path<String>, fields: Fields) -> Resu
 }
 
 /// The transfer, if the form was shown with the patient that it has now (CS-23).
-async fn checked(visit: &Visit, id: &str, fields: &Fields) -> Result<TransferDetail, Problem> {
+///
+/// # Errors
+/// If it was not, or there is no such transfer.
+pub async fn checked(visit: &Visit, id: &str, fields: &Fields) -> Result<TransferDetail, Problem> {
     let detail = transfer_detail(visit, id).await?;
     if fields.text("fingerprint") == fingerprint(visit, &detail) {
         Ok(detail)
@@ -134,7 +100,8 @@ async fn checked(visit: &Visit, id: &str, fields: &Fields) -> Result<TransferDet
     }
 }
 
-fn back(detail: &TransferDetail) -> Response {
+/// To the page of the transfer.
+pub fn back(detail: &TransferDetail) -> Response {
     Redirect::to(&format!("/inbox/{}", detail.line.transfer)).into_response()
 }
 
@@ -145,37 +112,5 @@ async fn import_template(visit: &Visit, detail: &TransferDetail, local_id: Confi
         fingerprint: fingerprint(visit, detail),
         local_id,
         error: None,
-    }
-}
-
-async fn decline_template(visit: &Visit, detail: &TransferDetail) -> DeclinePage {
-    let reason = |code| Reason { name: reason_name(code), text: visit.words.t(state::decline_word(code)) };
-    DeclinePage {
-        frame: visit.frame("inbox.decline-title", Place::Inbox).await,
-        row: TransferView::new(&detail.line, Direction::In, visit.now, visit.words),
-        fingerprint: fingerprint(visit, detail),
-        reasons: REASONS.into_iter().map(reason).collect(),
-        error: None,
-    }
-}
-
-/// In the order in which they are offered.
-const REASONS: [DeclineCode; 6] = [
-    DeclineCode::WrongDepartment,
-    DeclineCode::UnknownPatient,
-    DeclineCode::Incomplete,
-    DeclineCode::Unreadable,
-    DeclineCode::NotOurs,
-    DeclineCode::Other,
-];
-
-fn reason_name(reason: DeclineCode) -> &'static str {
-    match reason {
-        DeclineCode::WrongDepartment => "wrong-department",
-        DeclineCode::UnknownPatient => "unknown-patient",
-        DeclineCode::Incomplete => "incomplete",
-        DeclineCode::Unreadable => "unreadable",
-        DeclineCode::NotOurs => "not-ours",
-        DeclineCode::Other => "other",
     }
 }

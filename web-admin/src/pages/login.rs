@@ -1,4 +1,5 @@
-//! Signing in and out, and the language of the session.
+//! Signing in and out, and the language of the session. What comes between password and pages is next door: the code
+//! from a telephone (`code`), the first account (`setup`), the lock (`lock`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,18 +9,20 @@ use askama::Template;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use beeldbox_protocol::admin::{Question, Reply};
+use beeldbox_protocol::admin::{Question, Reply, WrittenAct};
 use serde::Deserialize;
 
 use crate::assets::ASSETS;
 use crate::lang::{Lang, Words};
 use crate::pages::fields::Fields;
+use crate::roles::Roles;
+use crate::session::Stage;
 use crate::settings::Tls;
 use crate::site::Site;
 use crate::view::frame::{self, Frame, Place};
 use crate::view::icon::Icon;
 use crate::view::problem::Problem;
-use crate::visit::{self, Visit};
+use crate::visit::{self, Visit, own_path};
 
 /// What the address of the page may say. Never a name, never a password.
 #[derive(Deserialize)]
@@ -45,6 +48,9 @@ pub async fn page(
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
 ) -> Response {
+    if site.claim.is_open() && site.accounts.everybody().is_ok_and(|all| all.is_empty()) {
+        return Redirect::to("/setup").into_response();
+    }
     let lang = query.lang.as_deref().and_then(Lang::from_code).unwrap_or_else(|| accepted(&headers));
     let words = lang.words();
     let mut template = login_page(&site, words, own_path(query.next.as_deref())).await;
@@ -68,15 +74,7 @@ pub async fn sign_in(
     let name = fields.text("name").to_owned();
     let next = own_path(Some(fields.text("next")));
     let error = match verify(&site, &name, fields.raw("password"), address.ip()).await {
-        Verdict::Right => {
-            tracing::info!(account = %name, "signed in");
-            let value = site.sessions.begin(&name, lang, Instant::now());
-            return (
-                [(header::SET_COOKIE, cookie(&site, &value))],
-                Redirect::to(if next.is_empty() { "/send" } else { &next }),
-            )
-                .into_response();
-        }
+        Verdict::Right => return begin(&site, &name, lang, &next).await,
         Verdict::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, words.t("login.wrong")),
         Verdict::TooSoon(seconds) => (StatusCode::TOO_MANY_REQUESTS, words.n("login.throttled", seconds)),
         Verdict::Broken => {
@@ -89,15 +87,55 @@ pub async fn sign_in(
     visit::page_with(error.0, &template)
 }
 
-enum Verdict {
+/// A session for whoever knew the password: open at once, or waiting for the code.
+async fn begin(site: &Site, name: &str, lang: Lang, next: &str) -> Response {
+    let Ok(Some(person)) = site.accounts.person(name) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let (stage, target) = if person.has_second_factor {
+        (Stage::Code, format!("/login/code?next={next}"))
+    } else {
+        tracing::info!(account = %name, "signed in");
+        site.write_down(name, WrittenAct::SignIn, None, None).await;
+        (Stage::Open, if next.is_empty() { person.roles.home().to_owned() } else { next.to_owned() })
+    };
+    let value = site.sessions.begin(name, lang, stage, Instant::now());
+    with_cookie(site, &value, &target)
+}
+
+/// Goes on somewhere with this name of the session.
+pub fn with_cookie(site: &Site, value: &str, target: &str) -> Response {
+    ([(header::SET_COOKIE, cookie(site, value))], Redirect::to(target)).into_response()
+}
+
+/// How a password, or a code, was found.
+pub enum Verdict {
+    /// It is the one.
     Right,
+    /// It is not.
     Wrong,
+    /// Nobody looked: there were too many before. So many seconds are to be waited.
     TooSoon(u64),
+    /// It cannot be known.
     Broken,
 }
 
+impl Verdict {
+    /// What to say, and with which status; nothing if it was right.
+    pub fn words(&self, wrong: &str, words: Words) -> Option<(StatusCode, String)> {
+        match self {
+            Verdict::Right => None,
+            Verdict::Wrong => Some((StatusCode::UNPROCESSABLE_ENTITY, words.t(wrong))),
+            Verdict::TooSoon(seconds) => {
+                Some((StatusCode::TOO_MANY_REQUESTS, words.n("login.throttled", *seconds)))
+            }
+            Verdict::Broken => Some((StatusCode::INTERNAL_SERVER_ERROR, words.t("problem.bug-do"))),
+        }
+    }
+}
+
 /// Counts before it looks, and looks at names that do not exist just as long.
-async fn verify(site: &Arc<Site>, name: &str, password: &str, address: IpAddr) -> Verdict {
+pub async fn verify(site: &Arc<Site>, name: &str, password: &str, address: IpAddr) -> Verdict {
     let now = Instant::now();
     if let Some(wait) = site.throttle.wait(name, address, now) {
         return Verdict::TooSoon(wait.as_secs() + 1);
@@ -139,23 +177,24 @@ pub async fn set_language(visit: Visit, fields: Fields) -> Result<Response, Prob
     let lang = Lang::from_code(fields.text("to")).ok_or_else(Problem::form)?;
     visit.site.sessions.set_lang(visit.key, lang);
     let back = own_path(Some(fields.text("back")));
-    Ok(Redirect::to(if back.is_empty() { "/send" } else { &back }).into_response())
+    Ok(Redirect::to(if back.is_empty() { "/" } else { &back }).into_response())
 }
 
-async fn login_page(site: &Site, words: Words, next: String) -> LoginPage {
+/// The frame of a page for somebody who is not signed in, or not quite.
+pub async fn frame_outside(site: &Site, title: &str, path: &str, words: Words) -> Frame {
     let reply = site.client.ask("beeldbox-admin", Question::Status).await;
     let status = match &reply {
         Ok(Reply::Status(status)) => Some(status.as_ref()),
         Ok(_) | Err(_) => None,
     };
-    let other = words.lang().other().code();
-    let frame = Frame {
+    Frame {
         words,
-        title: words.t("login.title"),
+        title: words.t(title),
         place: Place::Elsewhere,
         hospital: visit::hospital(site, status),
         account: None,
-        path: format!("/login?lang={other}"),
+        roles: Roles::default(),
+        path: format!("{path}?lang={}", words.lang().other().code()),
         counts: None,
         health: frame::health(status, words),
         bars: Vec::new(),
@@ -163,7 +202,11 @@ async fn login_page(site: &Site, words: Words, next: String) -> LoginPage {
         version: status.map(|status| status.version.clone()).unwrap_or_default(),
         assets: &ASSETS,
         is_live: false,
-    };
+    }
+}
+
+async fn login_page(site: &Site, words: Words, next: String) -> LoginPage {
+    let frame = frame_outside(site, "login.title", "/login", words).await;
     LoginPage { frame, next, name: String::new(), error: None }
 }
 
@@ -173,7 +216,8 @@ async fn broken(site: &Site, words: Words) -> LoginPage {
     template
 }
 
-fn accepted(headers: &HeaderMap) -> Lang {
+/// What the browser prefers.
+pub fn accepted(headers: &HeaderMap) -> Lang {
     let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Lang::from_accept(header.unwrap_or_default())
 }
@@ -182,27 +226,4 @@ fn cookie(site: &Site, value: &str) -> String {
     let name = &site.cookie;
     let secure = if site.tls == Tls::On { " Secure;" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly;{secure} SameSite=Strict")
-}
-
-/// A path of this site, or nothing: never a way to another one.
-fn own_path(text: Option<&str>) -> String {
-    let is_own = |path: &&str| {
-        path.starts_with('/')
-            && !path.starts_with("//")
-            && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'"')
-    };
-    text.filter(is_own).unwrap_or_default().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_comes_back_only_to_this_site() {
-        assert_eq!(own_path(Some("/send/12")), "/send/12");
-        for bad in ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\r\nSet-Cookie: x"] {
-            assert_eq!(own_path(Some(bad)), "", "{bad}");
-        }
-    }
 }

@@ -69,6 +69,7 @@ pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Result<Respon
 /// `GET /sent/{id}`.
 pub async fn detail(visit: Visit, Path(id): Path<String>) -> Result<Response, Problem> {
     let detail = transfer_detail(&visit, &id).await?;
+    visit.seen(detail.line.transfer).await;
     let words = visit.words;
     let by = detail.requested_by.as_deref().map(clean).unwrap_or_default();
     let made = Step {

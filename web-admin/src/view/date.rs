@@ -48,6 +48,31 @@ pub fn parse_day(text: &str) -> Option<Date> {
     Date::new(digits[..4].parse().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?).ok()
 }
 
+/// Reads a day as people type it: `14-03-1945`, `14/3/1945`, `14-mrt-1945`, `14031945` and `1945-03-14`.
+pub fn parse_typed(text: &str) -> Option<Date> {
+    let text = text.trim().to_lowercase();
+    let parts: Vec<&str> = text.split(['-', '/', '.', ' ']).filter(|part| !part.is_empty()).collect();
+    let (day, month, year) = match parts.as_slice() {
+        [year, month, day] if year.len() == 4 => (*day, *month, *year),
+        [day, month, year] if year.len() == 4 => (*day, *month, *year),
+        [one] if one.len() == 8 && one.bytes().all(|b| b.is_ascii_digit()) => {
+            (one.get(..2)?, one.get(2..4)?, one.get(4..)?)
+        }
+        [..] => return None,
+    };
+    let named = |months: &[&str; 12]| months.iter().position(|name| name.eq_ignore_ascii_case(month));
+    let month: i8 = match named(&MONTHS_NL).or_else(|| named(&MONTHS_EN)) {
+        Some(at) => i8::try_from(at + 1).ok()?,
+        None => month.parse().ok()?,
+    };
+    Date::new(year.parse().ok()?, month, day.parse().ok()?).ok()
+}
+
+/// A day as DICOM writes it.
+pub fn dicom_day(date: Date) -> String {
+    format!("{:04}{:02}{:02}", date.year(), date.month(), date.day())
+}
+
 /// Reads the hours and minutes of DICOM's `HHMMSS.FFFFFF` (VR TM): `09:12`.
 pub fn parse_time(text: &str) -> Option<String> {
     let digits: String = text.trim().chars().filter(|c| *c != ':').take(4).collect();
@@ -135,6 +160,20 @@ mod tests {
         assert_eq!(shown("2026-11-23T11:59:20Z"), "12:59 (zojuist)");
         assert_eq!(shown("2026-11-23T11:48:00Z"), "12:48 (12 minuten geleden)");
         assert_eq!(shown("2026-11-21T11:48:00Z"), "21-nov-2026 12:48");
+    }
+
+    #[test]
+    fn a_day_is_read_however_it_is_typed() {
+        let date = parse_day("19450314").unwrap();
+        for typed in
+            ["14-03-1945", " 14/3/1945 ", "14.3.1945", "14-mrt-1945", "14 Mar 1945", "14031945", "1945-03-14"]
+        {
+            assert_eq!(parse_typed(typed), Some(date), "{typed}");
+        }
+        for bad in ["", "14-13-1945", "31-02-1945", "14-03-45", "gisteren", "ééé", "1-2-3-2020"] {
+            assert_eq!(parse_typed(bad), None, "{bad}");
+        }
+        assert_eq!(dicom_day(date), "19450314");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use beeldbox_protocol::admin::Status;
 
 use crate::assets::Assets;
 use crate::lang::{Lang, Words};
+use crate::roles::{Role, Roles};
 use crate::view::icon::Icon;
 
 /// The pages in the menu.
@@ -15,6 +16,10 @@ pub enum Place {
     Sent,
     /// Received.
     Inbox,
+    /// Images asked for.
+    Requests,
+    /// Looking after the box.
+    Admin,
     /// How the box is.
     Status,
     /// Not in the menu.
@@ -33,6 +38,8 @@ pub struct Frame {
     pub hospital: String,
     /// Who is signed in; nobody on the first page.
     pub account: Option<String>,
+    /// What he or she may do.
+    pub roles: Roles,
     /// Path of this page, for the switch of language.
     pub path: String,
     /// Counts in the menu, when the daemon told them.
@@ -60,6 +67,8 @@ pub struct Counts {
     pub sent: u32,
     /// Received studies that wait.
     pub inbox: u32,
+    /// Requests of other hospitals that wait.
+    pub requests: u32,
 }
 
 /// How the box is, in a word.
@@ -77,6 +86,44 @@ impl Frame {
     /// Whether this entry of the menu is the page itself.
     pub fn is_at(&self, place: Place) -> bool {
         self.place == place
+    }
+
+    /// Where the help on this page begins.
+    pub fn help(&self) -> &'static str {
+        match self.place {
+            Place::Send => "send",
+            Place::Sent => "sent",
+            Place::Inbox => "inbox",
+            Place::Requests => "requests",
+            Place::Admin => "admin",
+            Place::Status => "status",
+            Place::Elsewhere => "account",
+        }
+    }
+
+    /// Whether the reader sends studies.
+    pub fn may_send(&self) -> bool {
+        self.roles.has(Role::Technician)
+    }
+
+    /// Whether the reader imports what was received.
+    pub fn may_import(&self) -> bool {
+        self.roles.has(Role::Importer)
+    }
+
+    /// Whether the reader asks for images.
+    pub fn may_ask(&self) -> bool {
+        self.may_send() || self.may_import()
+    }
+
+    /// Whether the reader looks after the box.
+    pub fn may_administer(&self) -> bool {
+        self.roles.has(Role::Administrator)
+    }
+
+    /// Whether the reader reads the audit log.
+    pub fn may_audit(&self) -> bool {
+        self.may_administer() || self.roles.has(Role::Auditor)
     }
 
     /// The language that the switch offers.

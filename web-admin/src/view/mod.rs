@@ -16,6 +16,8 @@ pub mod patient;
 pub mod problem;
 // Who can be addressed, and who sent.
 pub mod recipient;
+// A request for images.
+pub mod request;
 // Where a transfer is, what it waits for, who can act.
 pub mod state;
 // What a study is.

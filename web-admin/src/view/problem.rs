@@ -35,6 +35,11 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "WEB-404", "problem.not-found", "problem.not-found-do")
     }
 
+    /// The account has none of the roles that the page asks for.
+    pub fn forbidden() -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, "WEB-403", "problem.forbidden", "problem.forbidden-do")
+    }
+
     /// A form came in without what its page puts into it.
     pub fn form() -> Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "WEB-422", "problem.form", "problem.form-do")

@@ -243,7 +243,7 @@ pub(crate) fn hold_line(hold: &HoldCode) -> &'static str {
     }
 }
 
-fn who_line(who: WhoCode) -> &'static str {
+pub(crate) fn who_line(who: WhoCode) -> &'static str {
     match who {
         WhoCode::Technician => "state.who-technician",
         WhoCode::Administrator => "state.who-administrator",
@@ -274,12 +274,16 @@ pub struct Acts {
     pub resume: bool,
     /// Send the same study once more, to the same or to another addressee.
     pub again: bool,
+    /// Send the images on to another addressee: they came to nothing where they went.
+    pub redirect: bool,
     /// Take it back.
     pub recall: bool,
     /// Put it into the PACS.
     pub import: bool,
     /// Refuse it.
     pub decline: bool,
+    /// Move it to another department.
+    pub forward: bool,
 }
 
 /// Which acts make sense; the daemon has the last word.
@@ -315,14 +319,13 @@ pub fn acts(situation: &Situation, direction: Direction) -> Acts {
     Acts {
         undo: is_out && can_be_undone,
         resume: resume && !is_over,
-        again: is_out
-            && matches!(
-                situation.state,
-                StateCode::Declined | StateCode::Expired | StateCode::Recalled | StateCode::Failed
-            ),
+        again: is_out && situation.state == StateCode::Failed,
+        redirect: is_out
+            && matches!(situation.state, StateCode::Declined | StateCode::Expired | StateCode::Recalled),
         recall: is_out && (!is_over || can_be_asked_back) && !can_be_undone,
         import: !is_out && is_opened,
         decline: !is_out && (is_opened || is_held),
+        forward: !is_out && is_opened,
     }
 }
 

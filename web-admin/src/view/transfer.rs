@@ -1,6 +1,8 @@
 //! A transfer as a row of a list, in or out.
 
-use beeldbox_protocol::admin::{AskCode, AskLine, ReceiptLine, ReceiptStage, RefusedInstance, TransferLine};
+use beeldbox_protocol::admin::{
+    AskCode, AskLine, BelongsAt, ReceiptLine, ReceiptStage, RefusedInstance, TransferLine,
+};
 use jiff::Timestamp;
 
 use crate::lang::Words;
@@ -9,7 +11,7 @@ use crate::view::patient::{PatientView, mark_namesakes};
 use crate::view::recipient::PartnerView;
 use crate::view::state::{self, Acts, Direction, StateView};
 use crate::view::study::StudyView;
-use crate::view::text::clean_lines;
+use crate::view::text::{clean, clean_lines};
 
 /// One transfer.
 pub struct TransferView {
@@ -31,6 +33,12 @@ pub struct TransferView {
     pub acts: Acts,
     /// The question for it back.
     pub ask: Option<AskView>,
+    /// For whom here an inbound one is, if not for the organisation as a whole.
+    pub desk: String,
+    /// Where a declined one belongs, in the opinion of who declined it.
+    pub belongs_at: String,
+    /// The request that it answers.
+    pub answers: Option<String>,
 }
 
 /// A question for a transfer back, in words.
@@ -83,8 +91,23 @@ impl TransferView {
             state: StateView::new(&line.situation, direction, now, words),
             acts: state::acts(&line.situation, direction),
             ask: line.ask.as_ref().map(|ask| AskView::new(ask, direction, now, words)),
+            desk: line.desk.as_deref().map(clean).unwrap_or_default(),
+            belongs_at: line.belongs_at.as_ref().map(|place| belongs_at(place, words)).unwrap_or_default(),
+            answers: line.answers.as_ref().map(ToString::to_string),
         }
     }
+}
+
+/// Where it belongs, as our own copy of the directory has it: the word of who declined it, and no more.
+fn belongs_at(place: &BelongsAt, words: Words) -> String {
+    let organisation = place.organisation.as_deref().map(clean);
+    let department = place.department.as_deref().map(clean);
+    let name = match (organisation, department) {
+        (Some(organisation), Some(department)) => format!("{organisation} – {department}"),
+        (Some(organisation), None) => organisation,
+        (None, _) => return words.t("sent.belongs-unknown"),
+    };
+    words.fill("sent.belongs-at", &[("name", &name)])
 }
 
 /// A list of them, with those marked who could be taken for each other.

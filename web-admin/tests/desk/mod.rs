@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use beeldbox_admin::accounts::Accounts;
+use beeldbox_admin::roles::Role;
 use beeldbox_admin::settings::Tls;
 use beeldbox_admin::site::{Site, SiteSettings, router};
 use jiff::Timestamp;
@@ -81,19 +82,50 @@ impl Desk {
         Desk { fake, cookie: None, language: "nl", router: router(site), dir }
     }
 
+    /// With somebody signed in who has these roles and typed the password again.
+    pub async fn signed_in_as(roles: &[Role]) -> Desk {
+        let mut desk = Desk::new().await;
+        desk.accounts().add("a.beheer", PASSWORD).unwrap();
+        desk.accounts().set_roles(ACCOUNT, roles.iter().copied().collect()).unwrap();
+        desk.sign_in().await;
+        desk.step_up().await;
+        desk
+    }
+
+    /// Types the password again.
+    pub async fn step_up(&mut self) {
+        let page = self.post("/stepup", &[("password", PASSWORD), ("next", "/profile")]).await;
+        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/profile"), "{}", page.text);
+        self.take_cookie(&page);
+    }
+
+    /// Goes on with the session that the page gave.
+    pub fn take_cookie(&mut self, page: &Page) {
+        let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
+        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    pub fn accounts(&self) -> Accounts {
+        Accounts::in_dir(self.dir.path())
+    }
+
+    pub fn state_dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// With somebody signed in.
     pub async fn signed_in(language: &'static str) -> Desk {
         let mut desk = Desk::new().await;
         desk.language = language;
         desk.sign_in().await;
+        desk.step_up().await;
         desk
     }
 
     pub async fn sign_in(&mut self) {
         let page = self.try_sign_in(ACCOUNT, PASSWORD).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-        let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
-        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+        self.take_cookie(&page);
     }
 
     pub async fn try_sign_in(&self, name: &str, password: &str) -> Page {
@@ -167,7 +199,8 @@ impl Desk {
     /// Every page that can be asked for, with every transfer in the lists.
     pub fn all_paths(&self) -> Vec<String> {
         let world = self.fake.world.lock().unwrap();
-        let mut paths: Vec<String> = ["/send", "/sent", "/inbox", "/status"].map(str::to_owned).to_vec();
+        let mut paths: Vec<String> =
+            ["/send", "/sent", "/inbox", "/status", "/requests", "/requests/new"].map(str::to_owned).to_vec();
         paths.extend(world.studies.iter().map(|line| format!("/send/{}", line.study.0)));
         for detail in &world.sent {
             let id = detail.line.transfer;
@@ -175,9 +208,54 @@ impl Desk {
         }
         for detail in &world.inbox {
             let id = detail.line.transfer;
-            paths.extend(["", "/import", "/decline"].map(|end| format!("/inbox/{id}{end}")));
+            paths.extend(["", "/import", "/decline", "/forward"].map(|end| format!("/inbox/{id}{end}")));
+        }
+        paths.extend(
+            [
+                "/admin",
+                "/admin/connections",
+                "/admin/certificates",
+                "/admin/users",
+                "/admin/users/j.smit",
+                "/admin/audit",
+                "/profile",
+                "/profile/password",
+                "/profile/second-factor",
+                "/help",
+            ]
+            .map(str::to_owned),
+        );
+        for line in &world.requests {
+            paths.extend(["", "/refuse", "/answer"].map(|end| format!("/requests/{}{end}", line.request)));
         }
         paths
+    }
+
+    /// Fills in a request and goes as far as its check page.
+    pub async fn ask_check_page(&self, changes: &[(&str, &str)]) -> Page {
+        let mut fields = vec![
+            ("prefix", "de"),
+            ("family", "Vries-Jansen"),
+            ("given", "Anna Maria"),
+            ("born", "14-03-1945"),
+            ("sex", "F"),
+            ("bsn", "9999 90 019"),
+            ("addressee", "noord-rad"),
+            ("modality", "CT"),
+            ("region", "thorax"),
+            ("from", "01-01-2025"),
+            ("answer_to", "broek-rad"),
+            ("reason", "Vergelijking met eerder onderzoek"),
+            ("urgent", "no"),
+            ("act", "check"),
+        ];
+        for (name, value) in changes {
+            fields.retain(|(known, _)| known != name);
+            fields.push((name, value));
+        }
+        let sent = self.post("/requests/new", &fields).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.text);
+        self.get(sent.location().trim_end_matches("#results")).await
     }
 }
 

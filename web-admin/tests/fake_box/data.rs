@@ -1,9 +1,9 @@
 //! Made-up people, hospitals and transfers. Names are common, numbers are from the ranges for tests.
 
 use beeldbox_protocol::admin::{
-    Addressee, HoldCode, PacsStatus, Partner, PortalStatus, ReceiptLine, ReceiptStage, Reception,
-    RefusedInstance, Situation, StateCode, Status, StudyLine, StudyNumber, TransferDetail, TransferLine,
-    WaitCode, WhoCode,
+    Addressee, BelongsAt, DeclineCode, HoldCode, PacsStatus, Partner, PortalStatus, ReceiptLine,
+    ReceiptStage, Reception, RefusedInstance, Situation, StateCode, Status, StudyLine, StudyNumber,
+    TransferDetail, TransferLine, WaitCode, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient, StudySummary};
 use beeldbox_protocol::ident::TransferId;
@@ -150,6 +150,9 @@ pub fn world(now: Timestamp) -> World {
         flags: Vec::new(),
         thumbprint: "7F3A 91C2 04DE 55B8".to_owned(),
         obstacle: None,
+        requests: super::requests::requests(now, people()),
+        not_believed: super::requests::not_believed(now),
+        audit: super::admin::audit(now),
         favourites: vec!["noord-rad".parse().unwrap()],
         recent: vec!["zuid-card".parse().unwrap(), "noord-rad".parse().unwrap()],
         asked: Vec::new(),
@@ -216,6 +219,8 @@ fn directory() -> Vec<Addressee> {
         addressee("meer-all", "90000554", "Meerzicht Ziekenhuis", None, "Loosmeer"),
         portal,
         absent,
+        addressee("broek-rad", "90000127", "Ziekenhuis Broekerland", Some("Radiologie"), "Broekerland"),
+        addressee("broek-card", "90000127", "Ziekenhuis Broekerland", Some("Cardiologie"), "Broekerland"),
     ]
 }
 
@@ -242,8 +247,14 @@ fn sent_list(now: Timestamp, directory: &[Addressee]) -> Vec<TransferDetail> {
     waiting.line.situation.waits_since = Some(ago(20));
     waiting.line.situation.next_try_at = Some(ago(-4));
     waiting.line.situation.attempts = 5;
-    let mut held =
-        of(38, johannes, summary(&["PT", "CT"], "PET-CT", "20261118", 9, 2744, 1420), 2, StateCode::Held, 95);
+    let mut held = of(
+        38,
+        johannes.clone(),
+        summary(&["PT", "CT"], "PET-CT", "20261118", 9, 2744, 1420),
+        2,
+        StateCode::Held,
+        95,
+    );
     held.line.situation.hold = Some(HoldCode::RecipientKeyChanged);
     held.line.situation.who = WhoCode::Technician;
     let mut fetched =
@@ -265,7 +276,25 @@ fn sent_list(now: Timestamp, directory: &[Addressee]) -> Vec<TransferDetail> {
         of(35, elif, summary(&["DX"], "X-thorax", "20261109", 1, 2, 20), 5, StateCode::Erased, 60 * 80);
     erased.line.patient = None;
     erased.line.summary = None;
-    vec![going, waiting, held, fetched, delivered, erased]
+    let declined = declined(now, johannes, directory);
+    vec![going, waiting, held, fetched, delivered, erased, declined]
+}
+
+/// Refused by one who knows where it belongs.
+fn declined(now: Timestamp, patient: Patient, directory: &[Addressee]) -> TransferDetail {
+    let at = now - SignedDuration::from_mins(60 * 50);
+    let what = summary(&["PT", "CT"], "PET-CT", "20261117", 9, 2744, 1420);
+    let mut declined =
+        sent(&study(34, patient, what, StateCode::Queued, at), &directory[1], StateCode::Declined, at);
+    declined.line.situation.declined = Some(DeclineCode::NotOurs);
+    declined.line.situation.who = WhoCode::Technician;
+    declined.line.belongs_at = Some(BelongsAt {
+        addressee: "noord-rad".parse().unwrap(),
+        organisation: Some("Noorderbreedte Ziekenhuis".to_owned()),
+        department: Some("Radiologie".to_owned()),
+    });
+    declined.note = Some(Confidential::new("Stadiëring; graag herbeoordeling."));
+    declined
 }
 
 fn receipt(stage: ReceiptStage, stored: u32, of: u32, at: Timestamp) -> ReceiptLine {
@@ -340,13 +369,13 @@ fn status(now: Timestamp) -> Status {
         uncollected: 0,
         inbox_overdue: 0,
         asked_back: 0,
-        requests_open: 0,
-        requests_not_believed: 0,
+        requests_open: 1,
+        requests_not_believed: 1,
         damaged: 0,
         free_bytes: 812_000_000_000,
         is_full: false,
         certificates_valid_until: Some(now + SignedDuration::from_hours(24 * 213)),
-        certificates: Vec::new(),
+        certificates: super::admin::certificates(now),
         recovery: "nothing to repair".to_owned(),
         started_at: ago(60 * 24 * 9),
         change: 1,

@@ -2,15 +2,17 @@
 #![allow(dead_code, missing_docs, reason = "shared by test files and an example, each of which uses a part")]
 #![allow(clippy::unwrap_used, reason = "for tests; what is made up here is valid")]
 
+mod admin;
 mod data;
+mod requests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use beeldbox_protocol::admin::{
-    Addressee, AddresseePage, Answer, AskCode, AskLine, Call, Check, CheckFlag, DeclineCode, Question,
-    Reception, Refusal, RefusalCode, Reply, StateCode, Status, StudyLine, StudyNumber, StudyRef,
-    TransferDetail, WhoCode,
+    Addressee, AddresseePage, Answer, AskCode, AskLine, AuditLine, Call, Check, CheckFlag, DeclineCode,
+    Question, Reception, Refusal, RefusalCode, Reply, RequestCode, RequestLine, StateCode, Status, StudyLine,
+    StudyNumber, StudyRef, TransferDetail, UnbelievedRequest, WhoCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::{AddresseeId, TransferId};
@@ -31,6 +33,9 @@ pub struct World {
     pub obstacle: Option<Refusal>,
     pub favourites: Vec<AddresseeId>,
     pub recent: Vec<AddresseeId>,
+    pub requests: Vec<RequestLine>,
+    pub not_believed: Vec<UnbelievedRequest>,
+    pub audit: Vec<AuditLine>,
     pub asked: Vec<Call>,
     pub now: Timestamp,
 }
@@ -107,6 +112,17 @@ impl FakeBox {
                     | Question::Decline { .. }
                     | Question::CloseStudy { .. }
                     | Question::SetFavourite { .. }
+                    | Question::RequestImages { .. }
+                    | Question::WithdrawRequest { .. }
+                    | Question::RefuseRequest { .. }
+                    | Question::SendAnswer { .. }
+                    | Question::Redirect { .. }
+                    | Question::Forward { .. }
+                    | Question::Enrol { .. }
+                    | Question::RenewCertificate
+                    | Question::RequestCertificate { .. }
+                    | Question::ImportCertificate { .. }
+                    | Question::RotateRecipientKey
             )
         };
         world.asked.iter().filter(is_act).cloned().collect()
@@ -227,33 +243,100 @@ impl World {
             Question::Decline { transfer, reason, .. } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
-            Question::OfferAgain { .. }
+            Question::StudyOf { transfer } => self.study_of(transfer),
+            Question::Redirect { transfer, to, note, .. } => {
+                self.redirect(transfer, to, note, call.actor.name)
+            }
+            Question::Forward { transfer, to } => self.forward(transfer, &to),
+            Question::CheckAnswer { study, addressee, .. } => {
+                let addressee =
+                    addressee.and_then(|id| self.directory.iter().find(|entry| entry.id == id).cloned());
+                let line = self.studies.iter().find(|line| line.study == study).cloned();
+                let (Some(line), Some(addressee)) = (line, addressee) else { return nothing() };
+                Ok(Reply::Check(Box::new(self.check(line, addressee))))
+            }
+            Question::SendAnswer { request, study, addressee, note, reply_contact, urgent, acknowledged } => {
+                let Some(addressee) = addressee else { return nothing() };
+                let send = Question::Send { study, addressee, note, reply_contact, urgent, acknowledged };
+                let sent = self.answer(Call { actor: call.actor, question: send });
+                if let Ok(Reply::Sent(transfer)) = &sent {
+                    let line = self.requests.iter_mut().find(|line| line.request == request).unwrap();
+                    line.state = RequestCode::Answered;
+                    line.answers.push(*transfer);
+                }
+                sent
+            }
+            Question::Requests { .. }
+            | Question::Request { .. }
+            | Question::CheckRequest { .. }
+            | Question::RequestImages { .. }
+            | Question::WithdrawRequest { .. }
+            | Question::RefuseRequest { .. } => self.about_requests(call.question, &call.actor.name),
+            Question::Nodes
             | Question::Candidates { .. }
             | Question::AgreeToImport { .. }
             | Question::DropProposal { .. }
             | Question::SetAside { .. }
-            | Question::RequestImages { .. }
-            | Question::Requests { .. }
-            | Question::Request { .. }
-            | Question::WithdrawRequest { .. }
-            | Question::RefuseRequest { .. }
-            | Question::CheckAnswer { .. }
-            | Question::SendAnswer { .. }
-            | Question::Redirect { .. }
-            | Question::Forward { .. }
+            | Question::Stored { .. }
+            | Question::StoredInstances { .. }
+            | Question::Instance { .. }
+            | Question::Picture { .. }
+            | Question::Header { .. }
+            | Question::Folder { .. }
             | Question::TestNode { .. }
-            | Question::Verify { .. }
+            | Question::WriteDown { .. }
             | Question::Audit { .. }
             | Question::Certificates
             | Question::Enrol { .. }
             | Question::RenewCertificate
             | Question::RequestCertificate { .. }
             | Question::ImportCertificate { .. }
-            | Question::RotateRecipientKey
-            | Question::WaitForChange { .. } => {
+            | Question::RotateRecipientKey => self.about_the_box(call.question, &call.actor.name),
+            Question::OfferAgain { .. } | Question::Verify { .. } | Question::WaitForChange { .. } => {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
         }
+    }
+
+    fn study_of(&self, transfer: TransferId) -> Answer {
+        let Some(detail) = self.find(transfer) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        let line = self.studies.iter().find(|line| Some(&line.patient) == detail.line.patient.as_ref());
+        line.map_or_else(
+            || refuse(RefusalCode::NothingToSend, "this box has erased the images"),
+            |line| Ok(Reply::Study(Box::new(line.clone()))),
+        )
+    }
+
+    fn redirect(
+        &mut self,
+        transfer: TransferId,
+        to: Option<AddresseeId>,
+        note: Option<Confidential>,
+        by: String,
+    ) -> Answer {
+        let to = self.directory.iter().find(|entry| Some(&entry.id) == to.as_ref()).cloned().unwrap();
+        let mut further = self.find(transfer).unwrap().clone();
+        further.line.transfer = data::transfer_id(45);
+        further.line.situation = data::situation(StateCode::Addressed, self.now, WhoCode::Nobody);
+        further.line.partner.as_mut().unwrap().organisation = to.organisation;
+        further.line.partner.as_mut().unwrap().department = to.department;
+        further.line.belongs_at = None;
+        further.note = note;
+        further.requested_by = Some(by);
+        let id = further.line.transfer;
+        self.sent.insert(0, further);
+        Ok(Reply::Sent(id))
+    }
+
+    fn forward(&mut self, transfer: TransferId, to: &AddresseeId) -> Answer {
+        let desk = self.directory.iter().find(|entry| entry.id == *to).and_then(Addressee::desk);
+        let Some(detail) = self.inbox.iter_mut().find(|detail| detail.line.transfer == transfer) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        detail.line.desk = desk;
+        Ok(Reply::Done)
     }
 
     fn close(&mut self, study: StudyNumber) -> Answer {
@@ -286,6 +369,9 @@ impl World {
     fn search(&self, query: &str, limit: u32) -> AddresseePage {
         let words: Vec<String> = query.to_lowercase().split_whitespace().map(str::to_owned).collect();
         let fits = |entry: &&Addressee| {
+            if entry.ura.as_str() == query {
+                return true;
+            }
             let department = entry.department.as_deref().unwrap_or_default();
             let place = entry.place.as_deref().unwrap_or_default();
             let text = format!("{} {department} {place}", entry.organisation).to_lowercase();

@@ -163,6 +163,8 @@ impl Desk {
                 self.set_favourite(&addressee, is_favourite, &actor).await
             }
             Question::Check { study, addressee } => self.check(study, &addressee).await,
+            Question::StudyOf { transfer } => self.study_of(transfer).await,
+            Question::CheckRequest { addressee } => self.check_request(&addressee).await,
             Question::Send { study, addressee, note, reply_contact, urgent, acknowledged } => {
                 let in_answer_to = None;
                 let decision = Decision {
@@ -224,6 +226,10 @@ impl Desk {
                 Err(step_refused(NotNow.into()))
             }
             Question::Verify { after } => self.verify(after).await,
+            Question::Nodes => Ok(self.nodes()),
+            Question::WriteDown { act, transfer, about } => {
+                self.write_down_act(act, transfer, about, actor).await
+            }
             Question::TestNode { ae_title } => self.test_node(ae_title).await,
             Question::Certificates
             | Question::Enrol { .. }

@@ -10,9 +10,11 @@ mod archive;
 mod certificates;
 mod lines;
 mod matching;
+mod nodes;
 mod redirect;
 mod requests;
 mod status;
+mod whom;
 
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;

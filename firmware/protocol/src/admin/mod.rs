@@ -18,10 +18,16 @@ mod status;
 mod situation;
 // Whose images are these?
 mod matching;
+// DICOM nodes and names in the settings.
+mod nodes;
 // Images asked for at other hospitals, and by them.
 mod request;
 // Transfers, receipts, audit, in lines and in full.
 mod transfer;
+// What a person must see of whom images are asked of.
+mod whom;
+// What front ends have written into the audit trail.
+mod written;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +45,7 @@ pub use matching::{
     CandidateLine, CandidatePage, FieldCode, FieldLine, LocalChoice, MarkCode, MatchCode, OrderLine,
     PatientSearch, PatientSystem, ProposalLine, ReasonLine, SystemAnswer, SystemOutcome, VerdictCode,
 };
+pub use nodes::{AliasLine, Nodes, PeerLine};
 pub use request::{AskedFor, NewRequest, RequestCode, RequestLine, RequestPage, UnbelievedRequest};
 pub use situation::{DeclineCode, HoldCode, Situation, StateCode, WaitCode, WhoCode};
 pub use status::{
@@ -49,6 +56,8 @@ pub use transfer::{
     AddendumLine, AskCode, AskLine, AuditLine, BelongsAt, Partner, ReceiptLine, ReceiptStage,
     RefusedInstance, TransferDetail, TransferLine, VerifiedLine, VerifiedPage,
 };
+pub use whom::WhomCheck;
+pub use written::WrittenAct;
 
 /// Longest line either side accepts, in bytes. A page of a list is far below it.
 pub const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
@@ -210,6 +219,16 @@ pub enum Question {
         transfer: TransferId,
         /// Whether the images were removed from the PACS; otherwise they are kept, and the sender is told.
         removed: bool,
+    },
+    /// The study of an outbound transfer, to choose another addressee for it. Answered by [`Reply::Study`].
+    StudyOf {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// What the check page must show before another hospital is asked for images. Answered by [`Reply::WhomCheck`].
+    CheckRequest {
+        /// Whom to ask.
+        addressee: AddresseeId,
     },
     /// Ask another hospital for images. Answered by [`Reply::Requested`] when the request is on its way; asking the same
     /// again while it is under way gives the same request.
@@ -393,6 +412,17 @@ pub enum Question {
         /// Which of the peers in the settings; none is the PACS that incoming studies go to.
         ae_title: Option<AeTitle>,
     },
+    /// The peers and aliases in the settings. Answered by [`Reply::Nodes`].
+    Nodes,
+    /// Write into the audit trail what happened at a front end. Answered by [`Reply::Done`].
+    WriteDown {
+        /// What.
+        act: WrittenAct,
+        /// Which transfer it is about.
+        transfer: Option<TransferId>,
+        /// What else it is about, such as an account: at most 100 characters.
+        about: Option<Confidential>,
+    },
     /// The certificates of this box. Answered by [`Reply::Certificates`].
     Certificates,
     /// Enrol at the portal: a certificate for a one-time code. Answered by [`Reply::Certificates`].
@@ -463,6 +493,8 @@ pub enum Reply {
     Addressees(AddresseePage),
     /// See [`Question::Check`].
     Check(Box<Check>),
+    /// See [`Question::CheckRequest`].
+    WhomCheck(Box<WhomCheck>),
     /// See [`Question::Send`].
     Sent(TransferId),
     /// See [`Question::Transfers`] and [`Question::Inbox`].
@@ -491,6 +523,8 @@ pub enum Reply {
     Verified(VerifiedPage),
     /// See [`Question::TestNode`].
     NodeTest(NodeTest),
+    /// See [`Question::Nodes`].
+    Nodes(Nodes),
     /// See [`Question::Certificates`].
     Certificates(Vec<CertificateLine>),
     /// See [`Question::RequestCertificate`]: PEM.

@@ -49,6 +49,10 @@ pub fn reply(reply: &Reply) {
             say!("{}", test.advice);
         }
         Reply::Requested(request) => say!("{request}"),
+        Reply::WhomCheck(check) => {
+            let certified = check.certified_name.as_deref().unwrap_or("certificate not believed");
+            say!("{} ({certified}), look at {:?}", check.addressee.organisation, check.flags);
+        }
         Reply::Requests(page) => requests::page(page),
         Reply::Request(line) => requests::line(line),
         Reply::Audit(lines) => {
@@ -63,6 +67,12 @@ pub fn reply(reply: &Reply) {
                     line.action
                 );
             }
+        }
+        Reply::Nodes(nodes) => {
+            nodes.peers.iter().for_each(|peer| {
+                say!("peer   {:<16} {}", peer.ae_title, peer.address.as_deref().unwrap_or("-"));
+            });
+            nodes.aliases.iter().for_each(|alias| say!("alias  {:<16} {}", alias.ae_title, alias.entry));
         }
         Reply::Certificates(lines) => lines.iter().for_each(|line| say!("{}", certificates::line(line))),
         Reply::CertificateRequest(pem) => say!("{}", pem.trim_end()),
