@@ -25,6 +25,16 @@ whole.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
 whole.save_as(sys.argv[2])
 ";
 
+/// Makes a slice whose pixel data is shorter than it says.
+const CUT: &str = r"
+import sys, pydicom
+whole = pydicom.dcmread(sys.argv[1])
+whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = whole.SOPInstanceUID + '.2'
+whole.save_as(sys.argv[2])
+cut = open(sys.argv[2], 'rb').read()[:-1000]
+open(sys.argv[2], 'wb').write(cut)
+";
+
 async fn waits_for(story: &TwoHospitals, transfer: TransferId, reason: WaitCode) -> TransferDetail {
     story
         .until_transfer(At::Zuid, transfer, &format!("the transfer waits: {reason:?}"), |detail| {
@@ -45,15 +55,16 @@ async fn arrived(story: &TwoHospitals, transfer: TransferId, stored: u32, of: u3
     }
 }
 
-fn with_a_compressed_slice(story: &TwoHospitals, study: &Study) -> Study {
+/// A study, and one more slice that the program makes of one of its slices.
+fn with_another_slice(story: &TwoHospitals, study: &Study, program: &str) -> Study {
     let slice = study.files.iter().find(|file| file.sop_class.as_str() == CT);
     let slice = slice.expect("a CT slice").path.to_string_lossy().into_owned();
-    let folder: PathBuf = story.place.folder("compressed").expect("a folder");
+    let folder: PathBuf = story.place.folder("another-slice").expect("a folder");
     let file = folder.join("slice.dcm");
-    let output = python(&["-c", COMPRESS, &slice, &file.to_string_lossy()]);
+    let output = python(&["-c", program, &slice, &file.to_string_lossy()]);
     assert!(output.status.success(), "{}", said(&output));
-    let mut files = study.files.clone();
-    files.extend(part10::find(&[folder]).expect("its files"));
+    let mut files = part10::find(&[folder]).expect("its files");
+    files.extend(study.files.clone());
     Study { uid: study.uid.clone(), files }
 }
 
@@ -62,7 +73,7 @@ async fn a_pacs_that_speaks_only_implicit_vr_is_given_that() {
     let story = TwoHospitals::start().await;
     let pacs = story.zuid_has_a_python_pacs(json!({"syntaxes": [IMPLICIT]})).await;
     let plain = story.a_study(1, 12);
-    let study = with_a_compressed_slice(&story, &plain);
+    let study = with_another_slice(&story, &plain, COMPRESS);
     let transfer = story.send(&study).await;
     story.import(transfer).await;
     // What is compressed is not decoded for it: it is named.
@@ -107,7 +118,7 @@ fn converted_by_dcmtk(story: &TwoHospitals, study: &Study) -> Vec<(String, Strin
 async fn one_that_takes_everything_is_given_it_as_it_was_stored_over_two_associations() {
     let story = TwoHospitals::start().await;
     let pacs = story.zuid_has_a_python_pacs(json!({"slow": 0.02})).await;
-    let study = with_a_compressed_slice(&story, &story.a_study(1, 40));
+    let study = with_another_slice(&story, &story.a_study(1, 40), COMPRESS);
     let transfer = story.goes_through(&study).await;
     arrived(&story, transfer, 42, 42, &[]).await;
     let mut given = pacs.given();
@@ -239,6 +250,21 @@ async fn an_instance_at_which_the_pacs_breaks_off_stops_no_other() {
     let mut expected = names_of(&study);
     expected.remove(&bad);
     story.check("what arrived", pacs.names(), expected);
+    story.check("given twice", pacs.repeats(), 0);
+    story.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_not_what_it_says_is_not_converted_and_stops_no_other() {
+    let story = TwoHospitals::start().await;
+    let pacs = story.zuid_has_a_python_pacs(json!({"syntaxes": [IMPLICIT]})).await;
+    let whole = story.a_study(1, 12);
+    let study = with_another_slice(&story, &whole, CUT);
+    let transfer = story.send(&study).await;
+    story.import(transfer).await;
+    arrived(&story, transfer, 13, 14, &[0xFFFD]).await;
+    // Nothing of it looks as if it were all of it.
+    story.check("what arrived", pacs.names(), names_of(&whole));
     story.check("given twice", pacs.repeats(), 0);
     story.stop().await;
 }

@@ -166,7 +166,8 @@ pub enum AskCode {
 pub struct RefusedInstance {
     /// Its place in the letter's list, from zero.
     pub position: u32,
-    /// DIMSE status; 0xFFFF if no presentation context was accepted, 0xFFFE if the local patient could not be put into it.
+    /// DIMSE status; from 0xFFFB on one of the box's own: 0xFFFF if no presentation context was accepted, 0xFFFE if the local
+    /// patient could not be put into it. All stand in `firmware/transfer/DELIVERY.md`.
     pub status: u16,
 }
 
