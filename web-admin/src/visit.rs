@@ -204,7 +204,7 @@ pub fn hospital(site: &Site, status: Option<&Status>) -> String {
 pub async fn require_sign_in(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let is_fragment = request.headers().contains_key("x-fragment");
     // What a page does by itself keeps nobody signed in.
-    let is_by_itself = is_fragment || request.uri().path() == "/live";
+    let is_by_itself = is_fragment || matches!(request.uri().path(), "/live" | "/session");
     let key = session_key(&site, request.headers());
     let signed_in = key.and_then(|key| {
         let now = Instant::now();
