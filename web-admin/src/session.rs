@@ -239,7 +239,9 @@ impl Sessions {
 
 impl Session {
     fn is_alive(&self, now: Instant) -> bool {
-        now.duration_since(self.active) < IDLE_LIMIT && now.duration_since(self.began) < AGE_LIMIT
+        // Nobody needs longer to look at a telephone than it takes to be locked out.
+        let idle = if self.stage == Stage::Code { LOCK_LIMIT } else { IDLE_LIMIT };
+        now.duration_since(self.active) < idle && now.duration_since(self.began) < AGE_LIMIT
     }
 
     fn lock_if_idle(&mut self, now: Instant) {

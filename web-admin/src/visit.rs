@@ -258,7 +258,7 @@ fn gate(who: &SignedIn, person: &Person, request: &Request) -> Option<Response> 
         Stage::Code => "/login/code".to_owned(),
         Stage::Locked => {
             let next = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
-            format!("/lock?next={}", own_path(next.map(|path| path.as_str())))
+            format!("/lock?next={}", as_value(&own_path(next.map(|path| path.as_str()))))
         }
         Stage::Open if person.must_change && path != "/profile/password" => "/profile/password".to_owned(),
         Stage::Open => return None,
@@ -322,9 +322,14 @@ pub fn own_path(text: Option<&str>) -> String {
     let is_own = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")
-            && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'&' | b'#'))
+            && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'#'))
     };
     text.filter(is_own).unwrap_or_default().to_owned()
+}
+
+/// Such a path as a value in another address.
+pub fn as_value(path: &str) -> String {
+    path.replace('%', "%25").replace('&', "%26").replace('+', "%2B")
 }
 
 /// The session that a browser names.

@@ -44,6 +44,9 @@ async fn a_locked_session_shows_nothing_and_the_password_leads_back() {
     assert_eq!(desk.fragment("/send").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(desk.get("/session").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(desk.post("/send/17/close", &[]).await.location(), "/lock?next=");
+    let two = desk.get("/requests/new?draft=x&incomplete=1").await;
+    assert_eq!(two.location(), "/lock?next=/requests/new?draft=x%26incomplete=1");
+    assert_eq!(desk.get(two.location()).await.field("next"), "/requests/new?draft=x&#38;incomplete=1");
     let lock = desk.get("/lock?next=/send/17").await;
     assert!(lock.text.contains(desk::ACCOUNT) && !lock.text.contains("VRIES"));
     let wrong = desk.post("/lock", &[("password", "wrong"), ("next", "/send/17")]).await;

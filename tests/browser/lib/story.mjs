@@ -2,6 +2,7 @@
 // imported there; both see the receipts.
 
 import { spawn } from "node:child_process";
+import { askedAndRefused } from "./asking.mjs";
 import { Keys, arrive, audit, check, hasFocus, look, signIn, tabTo, until } from "./desk.mjs";
 
 const NOTE = "Graag beoordeling; de patiënt komt morgen bij u.\nZie ook het verslag.";
@@ -62,6 +63,10 @@ export async function story(context, watch, stage) {
   await audit(sender, "the status page");
   step("status");
 
+  await askedAndRefused(receiver, sender, stage);
+  await audit(sender, "the detail of a refused request");
+  step("asking for images, and being refused");
+
   await watch.innocent(sender);
   await watch.innocent(receiver);
   await nothingIsLeft(sender, stage, id);
@@ -85,7 +90,8 @@ const text = (page, selector) => page.locator(selector).innerText();
 async function strangersSeeNothing(context, watch, { admin }) {
   const paths = [
     "/", "/send", "/send/1", "/send/1/check?draft=x", "/sent", "/sent/1", "/sent/1/recall", "/inbox", "/inbox/1",
-    "/inbox/1/import", "/inbox/1/decline", "/status", "/addressees?q=zuid", "/nothing",
+    "/inbox/1/import", "/inbox/1/decline", "/inbox/1/forward", "/requests", "/requests/new", "/requests/1", "/status", "/admin",
+    "/admin/users", "/admin/audit", "/admin/audit.csv", "/admin/certificates", "/profile", "/stepup", "/help", "/addressees?q=zuid", "/nothing",
   ];
   for (const path of paths) {
     const answer = await context.request.get(admin + path, { maxRedirects: 0 });
