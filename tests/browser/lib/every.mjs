@@ -26,6 +26,8 @@ export async function every(context, watch, { box }) {
   await page.goto(`${box.admin}/login`);
   await look(page, "sign in");
   await signIn(page, box);
+  await page.evaluate(() => (document.getElementById("not-live").hidden = false));
+  await look(page, "to send, not live");
   const lists = await ids(page, box);
   let seen = 0;
   for (const [name, path] of PAGES) {

@@ -63,6 +63,9 @@ export async function story(context, watch, stage) {
   await audit(sender, "the status page");
   step("status");
 
+  await administered(sender, noord, id);
+  step("calling the PACS, and the audit log");
+
   await askedAndRefused(receiver, sender, stage);
   await audit(sender, "the detail of a refused request");
   step("asking for images, and being refused");
@@ -206,6 +209,21 @@ async function imported(page, id, counts) {
   await until(page, "#situation", counts, "the importer sees how many images arrived");
   const receipts = page.locator("#course li.good").filter({ hasText: counts });
   check((await receipts.count()) === 2, `the importer sees two receipts of all images: ${await text(page, "#course")}`);
+}
+
+/** The PACS answers step by step, and the audit log knows what was done so far. */
+async function administered(page, { admin, user }, id) {
+  await page.goto(`${admin}/admin/connections`);
+  await page.locator("#node-1 button").click();
+  await until(page, "#test", /Verbonden.*DICOM-associatie.*Echo/s, "the PACS answers an echo");
+  check(await page.locator("#test .mark.good").isVisible(), "calling the PACS went well");
+  await page.goto(`${admin}/admin/audit`);
+  for (const words of ["ingelogd", "bekeken", "verstuurd", "bevestigd: in het PACS van de ontvanger"]) {
+    await until(page, "tbody", new RegExp(words), "the audit log says what was done");
+  }
+  await page.locator("#what").fill("send");
+  await page.keyboard.press("Enter");
+  await until(page, "tbody", new RegExp(`${user}.*${id}`, "s"), "the audit log says who sent what");
 }
 
 /** The back button after signing out shows no patient. */
