@@ -122,5 +122,5 @@ fn to_stepup(request: &Request) -> Response {
     if request.headers().contains_key("x-fragment") {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    Redirect::to(&format!("/stepup?next={next}")).into_response()
+    Redirect::to(&format!("/stepup?next={}", visit::as_value(&next))).into_response()
 }

@@ -112,6 +112,17 @@ impl Accounts {
     /// # Durability
     /// When this returns, the account survives a power cut.
     pub fn add(&self, name: &str, password: &str) -> Result<(), AccountsError> {
+        self.add_as(name, password, None)
+    }
+
+    /// The same with these roles; without them a new account may do all the work, and another keeps what it has.
+    ///
+    /// # Errors
+    /// As [`Accounts::add`], and if no administrator would remain.
+    ///
+    /// # Durability
+    /// As [`Accounts::add`].
+    pub fn add_as(&self, name: &str, password: &str, roles: Option<Roles>) -> Result<(), AccountsError> {
         let hash = usable(name, password)?;
         self.change(|file| {
             let account = file
@@ -119,6 +130,9 @@ impl Accounts {
                 .entry(name.to_owned())
                 .or_insert_with(|| Account { roles: Roles::working(), ..Account::default() });
             (account.password, account.locked, account.must_change) = (hash, false, false);
+            if let Some(roles) = roles {
+                account.roles = roles;
+            }
             Ok(())
         })
     }

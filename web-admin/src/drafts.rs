@@ -97,6 +97,17 @@ impl<T: Clone> Drafts<T> {
         name
     }
 
+    /// Keeps one in the place of another, or beside the others if there is none of that name.
+    pub fn keep_as(&mut self, name: &str, draft: T) -> String {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => {
+                *known = draft;
+                name.to_owned()
+            }
+            None => self.keep(draft),
+        }
+    }
+
     /// One of them.
     pub fn get(&self, name: &str) -> Option<T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, draft)| draft.clone())
@@ -126,7 +137,9 @@ mod tests {
         let mut drafts = Drafts::default();
         let first = drafts.keep(0);
         assert_eq!((drafts.get(&first), drafts.take(&first), drafts.take(&first)), (Some(0), Some(0), None));
+        assert_ne!(drafts.keep_as(&first, 7), first, "a name that is gone is not used again");
         drafts.give_back(&first, 0);
+        assert_eq!((drafts.keep_as(&first, 8), drafts.get(&first)), (first.clone(), Some(8)));
         let names: Vec<String> = (1..=MOST_DRAFTS).map(|n| drafts.keep(n)).collect();
         assert_eq!(drafts.get(&first), None);
         assert!(names.iter().all(|name| drafts.get(name).is_some()));

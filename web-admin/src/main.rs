@@ -71,10 +71,8 @@ fn main() -> anyhow::Result<()> {
             std::fs::create_dir_all(&state_dir).with_context(|| format!("{}", state_dir.display()))?;
             let password = read_password(password_file)?;
             let accounts = Accounts::in_dir(&state_dir);
-            accounts.add(&name, password.trim_end_matches(['\r', '\n']))?;
-            if !role.is_empty() {
-                accounts.set_roles(&name, role.into_iter().collect())?;
-            }
+            let roles = (!role.is_empty()).then(|| role.into_iter().collect());
+            accounts.add_as(&name, password.trim_end_matches(['\r', '\n']), roles)?;
             if without_second_factor {
                 accounts.set_second_factor(&name, None)?;
             }

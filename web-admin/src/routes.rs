@@ -3,6 +3,7 @@
 //! Administrators see no patients and technicians no accounts; who does both has both roles. Recalling a transfer asks
 //! for no second look: a wrong send must be stopped at once (CS-17).
 
+use axum::http::StatusCode;
 use axum::response::Redirect;
 
 use crate::access::{Entry, Need, Routes};
@@ -30,6 +31,7 @@ pub fn routes() -> Routes {
         .post("/language", Need::Anyone, login::set_language)
         .get("/status", Need::Anyone, status::page)
         .get("/live", Need::Anyone, live::stream)
+        .get("/session", Need::Anyone, async || StatusCode::NO_CONTENT)
         .get("/help", Need::Anyone, help::page)
         .get("/stepup", Need::Anyone, stepup::page)
         .post("/stepup", Need::Anyone, stepup::submit)

@@ -146,6 +146,13 @@ impl Sessions {
         self.lock().retain(|key, session| session.account != account || Some(*key) == but);
     }
 
+    /// Locks every session now.
+    pub fn lock_all(&self) {
+        for session in self.lock().values_mut() {
+            session.lock_now();
+        }
+    }
+
     /// Ends a session.
     pub fn end(&self, key: SessionKey) {
         self.lock().remove(&key);
@@ -156,6 +163,16 @@ impl Sessions {
         if let Some(session) = self.lock().get_mut(&key) {
             session.lang = lang;
         }
+    }
+
+    /// Keeps what is still being typed under the name that it was kept under before, or a new one.
+    pub fn keep_draft_as(&self, key: SessionKey, name: &str, draft: Draft) -> String {
+        self.lock().get_mut(&key).map(|session| session.drafts.keep_as(name, draft)).unwrap_or_default()
+    }
+
+    /// The same for a request that is being written.
+    pub fn keep_ask_as(&self, key: SessionKey, name: &str, ask: AskDraft) -> String {
+        self.lock().get_mut(&key).map(|session| session.asks.keep_as(name, ask)).unwrap_or_default()
     }
 
     /// Keeps a draft and returns its name.
@@ -222,11 +239,19 @@ impl Sessions {
 
 impl Session {
     fn is_alive(&self, now: Instant) -> bool {
-        now.duration_since(self.active) < IDLE_LIMIT && now.duration_since(self.began) < AGE_LIMIT
+        // Nobody needs longer to look at a telephone than it takes to be locked out.
+        let idle = if self.stage == Stage::Code { LOCK_LIMIT } else { IDLE_LIMIT };
+        now.duration_since(self.active) < idle && now.duration_since(self.began) < AGE_LIMIT
     }
 
     fn lock_if_idle(&mut self, now: Instant) {
-        if self.stage == Stage::Open && now.duration_since(self.active) >= LOCK_LIMIT {
+        if now.duration_since(self.active) >= LOCK_LIMIT {
+            self.lock_now();
+        }
+    }
+
+    fn lock_now(&mut self) {
+        if self.stage == Stage::Open {
             (self.stage, self.raised_at) = (Stage::Locked, None);
         }
     }

@@ -120,6 +120,13 @@ pub(crate) fn dicom_web_router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
+impl Site {
+    /// Locks every session now, as ten minutes without anybody do; for tests, which do not wait that long.
+    pub fn lock_all(&self) {
+        self.sessions.lock_all();
+    }
+}
+
 /// Every address of the pages.
 pub fn router(site: Arc<Site>) -> Router {
     let (signed_in, _) = routes::routes().into_parts();

@@ -204,7 +204,7 @@ pub fn hospital(site: &Site, status: Option<&Status>) -> String {
 pub async fn require_sign_in(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let is_fragment = request.headers().contains_key("x-fragment");
     // What a page does by itself keeps nobody signed in.
-    let is_by_itself = is_fragment || request.uri().path() == "/live";
+    let is_by_itself = is_fragment || matches!(request.uri().path(), "/live" | "/session");
     let key = session_key(&site, request.headers());
     let signed_in = key.and_then(|key| {
         let now = Instant::now();
@@ -258,7 +258,7 @@ fn gate(who: &SignedIn, person: &Person, request: &Request) -> Option<Response> 
         Stage::Code => "/login/code".to_owned(),
         Stage::Locked => {
             let next = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
-            format!("/lock?next={}", own_path(next.map(|path| path.as_str())))
+            format!("/lock?next={}", as_value(&own_path(next.map(|path| path.as_str()))))
         }
         Stage::Open if person.must_change && path != "/profile/password" => "/profile/password".to_owned(),
         Stage::Open => return None,
@@ -322,9 +322,14 @@ pub fn own_path(text: Option<&str>) -> String {
     let is_own = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")
-            && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'&' | b'#'))
+            && path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'#'))
     };
     text.filter(is_own).unwrap_or_default().to_owned()
+}
+
+/// Such a path as a value in another address.
+pub fn as_value(path: &str) -> String {
+    path.replace('%', "%25").replace('&', "%26").replace('+', "%2B")
 }
 
 /// The session that a browser names.

@@ -150,6 +150,28 @@ fn accounts_are_made_from_standard_input() {
 }
 
 #[test]
+fn a_box_gets_its_claim_code_and_accounts_get_roles_by_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--state-dir").arg(&state);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert!(!run(&["set-claim-code"], "short\n").status.success());
+    assert!(run(&["set-claim-code"], "K7QM-2XWD-9PRT\n").status.success());
+    assert!(beeldbox_admin::claim::Claim::in_dir(&state).is_right("k7qm2xwd9prt"));
+    let add = ["add-user", "--name", "a.audit", "--role", "auditor"];
+    assert!(run(&add, "correct horse\n").status.success());
+    let odd = run(&["add-user", "--name", "x", "--role", "boss"], "correct horse\n");
+    assert!(String::from_utf8_lossy(&odd.stderr).contains("is none of technician"));
+    let person = beeldbox_admin::accounts::Accounts::in_dir(&state).person("a.audit").unwrap().unwrap();
+    assert_eq!(person.roles.iter().collect::<Vec<_>>(), [beeldbox_admin::roles::Role::Auditor]);
+}
+
+#[test]
 fn plain_http_on_a_network_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let config = write_settings(dir.path(), "listen = \"0.0.0.0:0\"\ntls = \"off\"");

@@ -2,6 +2,7 @@
 // imported there; both see the receipts.
 
 import { spawn } from "node:child_process";
+import { askedAndRefused } from "./asking.mjs";
 import { Keys, arrive, audit, check, hasFocus, look, signIn, tabTo, until } from "./desk.mjs";
 
 const NOTE = "Graag beoordeling; de patiënt komt morgen bij u.\nZie ook het verslag.";
@@ -62,6 +63,13 @@ export async function story(context, watch, stage) {
   await audit(sender, "the status page");
   step("status");
 
+  await administered(sender, noord, id);
+  step("calling the PACS, and the audit log");
+
+  await askedAndRefused(receiver, sender, stage);
+  await audit(sender, "the detail of a refused request");
+  step("asking for images, and being refused");
+
   await watch.innocent(sender);
   await watch.innocent(receiver);
   await nothingIsLeft(sender, stage, id);
@@ -85,7 +93,8 @@ const text = (page, selector) => page.locator(selector).innerText();
 async function strangersSeeNothing(context, watch, { admin }) {
   const paths = [
     "/", "/send", "/send/1", "/send/1/check?draft=x", "/sent", "/sent/1", "/sent/1/recall", "/inbox", "/inbox/1",
-    "/inbox/1/import", "/inbox/1/decline", "/status", "/addressees?q=zuid", "/nothing",
+    "/inbox/1/import", "/inbox/1/decline", "/inbox/1/forward", "/requests", "/requests/new", "/requests/1", "/status", "/admin",
+    "/admin/users", "/admin/audit", "/admin/audit.csv", "/admin/certificates", "/profile", "/stepup", "/help", "/addressees?q=zuid", "/nothing",
   ];
   for (const path of paths) {
     const answer = await context.request.get(admin + path, { maxRedirects: 0 });
@@ -200,6 +209,21 @@ async function imported(page, id, counts) {
   await until(page, "#situation", counts, "the importer sees how many images arrived");
   const receipts = page.locator("#course li.good").filter({ hasText: counts });
   check((await receipts.count()) === 2, `the importer sees two receipts of all images: ${await text(page, "#course")}`);
+}
+
+/** The PACS answers step by step, and the audit log knows what was done so far. */
+async function administered(page, { admin, user }, id) {
+  await page.goto(`${admin}/admin/connections`);
+  await page.locator("#node-1 button").click();
+  await until(page, "#test", /Verbonden.*DICOM-associatie.*Echo/s, "the PACS answers an echo");
+  check(await page.locator("#test .mark.good").isVisible(), "calling the PACS went well");
+  await page.goto(`${admin}/admin/audit`);
+  for (const words of ["ingelogd", "bekeken", "verstuurd", "bevestigd: in het PACS van de ontvanger"]) {
+    await until(page, "tbody", new RegExp(words), "the audit log says what was done");
+  }
+  await page.locator("#what").fill("send");
+  await page.keyboard.press("Enter");
+  await until(page, "tbody", new RegExp(`${user}.*${id}`, "s"), "the audit log says who sent what");
 }
 
 /** The back button after signing out shows no patient. */

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 /// Longest time that the person at the desk may take.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 /// npm packages that the script uses.
 const PACKAGES: [&str; 2] = ["playwright-core", "@axe-core/playwright"];

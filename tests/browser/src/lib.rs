@@ -4,6 +4,8 @@
 
 /// Running `journey.mjs`, and finding what it needs.
 pub mod browser;
+/// The pages of one box whose daemon is made up.
+pub mod one_box;
 /// What the README's pictures show.
 pub mod pictures;
 /// The two hospitals.

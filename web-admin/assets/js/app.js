@@ -39,6 +39,29 @@ addEventListener("submit", (event) => {
 // A page out of the browser's memory may show what is no longer so, to someone who is no longer signed in.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
+// A page that does not follow the box asks whether its session is still open: what nobody looks after is locked.
+if (document.body.dataset.session) setInterval(async () => {
+  const answer = await fetch(document.body.dataset.session).catch(() => null);
+  if (answer?.status === 401) location.reload();
+}, 15000);
+
+// What is typed is kept at the box, so that neither the lock nor the back button loses it.
+const typed = document.querySelector("form[data-keep]");
+let keeping, kept = "";
+typed?.addEventListener("input", () => {
+  clearTimeout(keeping);
+  keeping = setTimeout(keep, 1000);
+});
+
+async function keep() {
+  const body = new URLSearchParams(new FormData(typed));
+  body.set("act", "keep");
+  body.set("kept", kept);
+  const answer = await fetch(typed.action, { method: "POST", body }).catch(() => null);
+  kept = answer?.headers.get("X-Draft") || kept;
+  if (kept) history.replaceState(null, "", `?draft=${kept}`);
+}
+
 if (document.body.dataset.live) follow(document.body.dataset.live);
 
 function follow(address) {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::ask_reading::{AskField, MODALITIES};
 use crate::drafts::AskDraft;
 use crate::lang::Words;
-use crate::pages::choose::{LONGEST_QUERY, search};
+use crate::pages::choose::{LONGEST_QUERY, kept, search};
 use crate::pages::confirm::{FlagView, Obstacle, ticked};
 use crate::pages::fields::Fields;
 use crate::view::frame::{Frame, Place};
@@ -143,6 +143,9 @@ pub async fn submit(visit: Visit, fields: Fields) -> Result<Response, Problem> {
         reply_contact: fields.confidential("reply_contact"),
         urgent: fields.text("urgent") == "yes",
     };
+    if fields.text("act") == "keep" {
+        return Ok(kept(&visit.site.sessions.keep_ask_as(visit.key, fields.text("kept"), draft)));
+    }
     let is_complete = draft.read().is_ok();
     let name = visit.site.sessions.keep_ask(visit.key, draft);
     let target = match (is_search, is_complete) {

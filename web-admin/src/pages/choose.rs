@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, Query};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use beeldbox_protocol::admin::{Addressee, AddresseePage, Question, Reply, StudyLine, StudyNumber};
 use beeldbox_protocol::clinical::Confidential;
@@ -160,6 +161,9 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
         urgent: fields.text("urgent") == "yes",
     };
     let too_long = |text: &Confidential| text.reveal().chars().count() > LONGEST_NOTE;
+    if fields.text("act") == "keep" {
+        return Ok(kept(&visit.site.sessions.keep_draft_as(visit.key, fields.text("kept"), draft)));
+    }
     let is_too_long = too_long(&draft.note) || too_long(&draft.reply_contact);
     let name = visit.site.sessions.keep_draft(visit.key, draft);
     let target = if favour(&visit, &fields).await? {
@@ -174,6 +178,11 @@ pub async fn submit(visit: Visit, Path(study): Path<i64>, fields: Fields) -> Res
         format!("/send/{study}/check?draft={name}")
     };
     Ok(Redirect::to(&target).into_response())
+}
+
+/// What is being typed is kept, so that nothing is lost when the page is locked or left; the page is told the name.
+pub fn kept(name: &str) -> Response {
+    (StatusCode::NO_CONTENT, [("x-draft", name.to_owned())]).into_response()
 }
 
 /// What the draft before this form was for. One that is gone must not become an ordinary send.

@@ -93,7 +93,7 @@ async fn begin(site: &Site, name: &str, lang: Lang, next: &str) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let (stage, target) = if person.has_second_factor {
-        (Stage::Code, format!("/login/code?next={next}"))
+        (Stage::Code, format!("/login/code?next={}", visit::as_value(next)))
     } else {
         tracing::info!(account = %name, "signed in");
         site.write_down(name, WrittenAct::SignIn, None, None).await;

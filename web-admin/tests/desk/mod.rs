@@ -30,6 +30,7 @@ pub struct Desk {
     pub cookie: Option<String>,
     pub language: &'static str,
     router: Router,
+    site: std::sync::Arc<Site>,
     dir: TempDir,
 }
 
@@ -79,7 +80,7 @@ impl Desk {
             clock: now,
         });
         tokio::spawn(follower.run());
-        Desk { fake, cookie: None, language: "nl", router: router(site), dir }
+        Desk { fake, cookie: None, language: "nl", router: router(site.clone()), site, dir }
     }
 
     /// With somebody signed in who has these roles and typed the password again.
@@ -103,6 +104,11 @@ impl Desk {
     pub fn take_cookie(&mut self, page: &Page) {
         let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
         self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    /// Ten minutes go by.
+    pub fn lock(&self) {
+        self.site.lock_all();
     }
 
     pub fn accounts(&self) -> Accounts {

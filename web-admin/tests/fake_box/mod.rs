@@ -199,26 +199,7 @@ impl World {
                 let (Some(line), Some(addressee)) = (line, addressee) else { return nothing() };
                 Ok(Reply::Check(Box::new(self.check(line, addressee))))
             }
-            Question::Send { study, addressee, note, reply_contact, urgent, .. } => {
-                let StudyRef::Number(number) = study else { return nothing() };
-                let Some(at) = self.studies.iter().position(|line| line.study == number) else {
-                    return nothing();
-                };
-                let Some(to) = self.directory.iter().find(|entry| entry.id == addressee).cloned() else {
-                    return nothing();
-                };
-                let line = self.studies.remove(at);
-                let mut detail = data::sent(&line, &to, StateCode::Addressed, self.now);
-                detail.note = note;
-                detail.reply_contact = reply_contact;
-                detail.line.urgent = urgent;
-                detail.line.situation.undo_until =
-                    self.now.checked_add(jiff::SignedDuration::from_secs(8)).ok();
-                detail.requested_by = Some(call.actor.name);
-                let transfer = detail.line.transfer;
-                self.sent.insert(0, detail);
-                Ok(Reply::Sent(transfer))
-            }
+            Question::Send { .. } => self.send(call),
             Question::Transfers { before, limit } => Ok(page(&self.sent, before, limit)),
             Question::Inbox { before, limit } => Ok(page(&self.inbox, before, limit)),
             Question::Transfer { transfer } => match self.find(transfer) {
@@ -248,23 +229,11 @@ impl World {
                 self.redirect(transfer, to, note, call.actor.name)
             }
             Question::Forward { transfer, to } => self.forward(transfer, &to),
-            Question::CheckAnswer { study, addressee, .. } => {
-                let addressee =
-                    addressee.and_then(|id| self.directory.iter().find(|entry| entry.id == id).cloned());
-                let line = self.studies.iter().find(|line| line.study == study).cloned();
-                let (Some(line), Some(addressee)) = (line, addressee) else { return nothing() };
-                Ok(Reply::Check(Box::new(self.check(line, addressee))))
-            }
+            Question::CheckAnswer { study, addressee, .. } => self.check_answer(study, addressee),
             Question::SendAnswer { request, study, addressee, note, reply_contact, urgent, acknowledged } => {
                 let Some(addressee) = addressee else { return nothing() };
                 let send = Question::Send { study, addressee, note, reply_contact, urgent, acknowledged };
-                let sent = self.answer(Call { actor: call.actor, question: send });
-                if let Ok(Reply::Sent(transfer)) = &sent {
-                    let line = self.requests.iter_mut().find(|line| line.request == request).unwrap();
-                    line.state = RequestCode::Answered;
-                    line.answers.push(*transfer);
-                }
-                sent
+                self.send_answer(request, Call { actor: call.actor, question: send })
             }
             Question::Requests { .. }
             | Question::Request { .. }
@@ -296,6 +265,47 @@ impl World {
                 refuse(RefusalCode::NotSupported, "the fake box cannot do that")
             }
         }
+    }
+
+    fn send(&mut self, call: Call) -> Answer {
+        let nothing = || refuse(RefusalCode::NotFound, "there is nothing of that name");
+        let Question::Send { study, addressee, note, reply_contact, urgent, .. } = call.question else {
+            return nothing();
+        };
+        let StudyRef::Number(number) = study else { return nothing() };
+        let Some(at) = self.studies.iter().position(|line| line.study == number) else { return nothing() };
+        let Some(to) = self.directory.iter().find(|entry| entry.id == addressee).cloned() else {
+            return nothing();
+        };
+        let line = self.studies.remove(at);
+        let mut detail = data::sent(&line, &to, StateCode::Addressed, self.now);
+        detail.note = note;
+        detail.reply_contact = reply_contact;
+        detail.line.urgent = urgent;
+        detail.line.situation.undo_until = self.now.checked_add(jiff::SignedDuration::from_secs(8)).ok();
+        detail.requested_by = Some(call.actor.name);
+        let transfer = detail.line.transfer;
+        self.sent.insert(0, detail);
+        Ok(Reply::Sent(transfer))
+    }
+
+    fn check_answer(&self, study: StudyNumber, addressee: Option<AddresseeId>) -> Answer {
+        let addressee = addressee.and_then(|id| self.directory.iter().find(|entry| entry.id == id).cloned());
+        let line = self.studies.iter().find(|line| line.study == study).cloned();
+        let (Some(line), Some(addressee)) = (line, addressee) else {
+            return refuse(RefusalCode::NotFound, "there is nothing of that name");
+        };
+        Ok(Reply::Check(Box::new(self.check(line, addressee))))
+    }
+
+    fn send_answer(&mut self, request: TransferId, send: Call) -> Answer {
+        let sent = self.send(send);
+        if let Ok(Reply::Sent(transfer)) = &sent {
+            let line = self.requests.iter_mut().find(|line| line.request == request).unwrap();
+            line.state = RequestCode::Answered;
+            line.answers.push(*transfer);
+        }
+        sent
     }
 
     fn study_of(&self, transfer: TransferId) -> Answer {

@@ -63,8 +63,10 @@ pub fn requests(now: Timestamp, people: [Patient; 6]) -> Vec<RequestLine> {
     answered.who = WhoCode::Nobody;
     let mut refused = line(77, elif, RequestCode::Refused, ago(60 * 30));
     refused.refused = Some(RequestRefusal::NoConsent);
+    refused.who = WhoCode::Nobody;
     let mut forgotten = line(76, johannes, RequestCode::Expired, ago(60 * 24 * 20));
     forgotten.asked = None;
+    forgotten.who = WhoCode::Nobody;
     vec![
         open,
         line(79, willem, RequestCode::Seen, ago(55)),
