@@ -127,6 +127,21 @@ fn a_good_slot_loses_its_counter_and_a_bad_one_its_image_unless_it_runs() {
 }
 
 #[test]
+fn a_restart_is_only_for_a_version_on_trial_that_leads_somewhere() {
+    let cases: [(&[&str], bool); 6] = [
+        (&["beeldbox-A.efi", "beeldbox-B.efi"], false),
+        (&["beeldbox-A+2-1.efi"], true),
+        (&["beeldbox-A+0-3.efi"], false),
+        (&["beeldbox-A+0-3.efi", "beeldbox-B.efi"], true),
+        (&["beeldbox-A+0-3.efi", "beeldbox-B+0-3.efi"], false),
+        (&["beeldbox-B+3.efi"], false),
+    ];
+    for (images, is_on_trial) in cases {
+        assert_eq!(Esp::with(images).ask("is-on-trial").is_ok(), is_on_trial, "{images:?}");
+    }
+}
+
+#[test]
 fn what_it_does_not_understand_it_refuses() {
     let esp = Esp::with(&["beeldbox-A.efi"]);
     for words in ["", "get-state C", "set-state A perhaps", "set-primary", "format"] {
