@@ -23,29 +23,32 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn nothing_is_forgotten_and_nothing_is_changed() {
     let dist = root().join("firmware/dist");
-    let target = tempfile::tempdir().unwrap();
-    run(Command::new(dist.join("install")).arg(target.path()).env("VERSION", "1.2.3")).unwrap();
-    let installed: BTreeSet<Vec<u8>> =
-        files_below(target.path()).into_iter().map(|file| fs::read(file).unwrap()).collect();
+    let target = tempfile::tempdir().expect("made by this test");
+    run(Command::new(dist.join("install")).arg(target.path()).env("VERSION", "1.2.3"))
+        .expect("made by this test");
+    let installed: BTreeSet<Vec<u8>> = files_below(target.path())
+        .into_iter()
+        .map(|file| fs::read(file).expect("made by this test"))
+        .collect();
     for file in files_below(&dist) {
-        let name = file.strip_prefix(&dist).unwrap();
+        let name = file.strip_prefix(&dist).expect("made by this test");
         if name == Path::new("README.md") || name == Path::new("install") {
             continue;
         }
-        let text = fs::read_to_string(&file).unwrap().replace("@VERSION@", "1.2.3");
+        let text = fs::read_to_string(&file).expect("made by this test").replace("@VERSION@", "1.2.3");
         assert!(installed.contains(text.as_bytes()), "{} is not installed", name.display());
     }
 }
 
 #[test]
 fn it_can_be_installed_over_itself() {
-    let target = tempfile::tempdir().unwrap();
+    let target = tempfile::tempdir().expect("made by this test");
     // As systemd's package leaves it.
-    fs::create_dir_all(target.path().join("etc/credstore.encrypted")).unwrap();
+    fs::create_dir_all(target.path().join("etc/credstore.encrypted")).expect("made by this test");
     for _ in 0..2 {
         let install = root().join("firmware/dist/install");
-        run(Command::new(install).arg(target.path()).env("VERSION", "1.2.3")).unwrap();
-        let link = fs::read_link(target.path().join("etc/credstore.encrypted")).unwrap();
+        run(Command::new(install).arg(target.path()).env("VERSION", "1.2.3")).expect("made by this test");
+        let link = fs::read_link(target.path().join("etc/credstore.encrypted")).expect("made by this test");
         assert_eq!(link, Path::new("../var/lib/beeldbox-settings/credentials"));
     }
 }
@@ -57,14 +60,14 @@ struct Esp {
 
 impl Esp {
     fn with(images: &[&str]) -> Esp {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("made by this test");
         for below in ["EFI/Linux", "loader"] {
-            fs::create_dir_all(folder.path().join(below)).unwrap();
+            fs::create_dir_all(folder.path().join(below)).expect("made by this test");
         }
         for image in images {
-            fs::write(folder.path().join("EFI/Linux").join(image), "").unwrap();
+            fs::write(folder.path().join("EFI/Linux").join(image), "").expect("made by this test");
         }
-        fs::write(folder.path().join("slot"), "A\n").unwrap();
+        fs::write(folder.path().join("slot"), "A\n").expect("made by this test");
         Esp { folder }
     }
 
@@ -78,7 +81,7 @@ impl Esp {
     fn images(&self) -> Vec<String> {
         let mut names: Vec<String> = files_below(&self.folder.path().join("EFI/Linux"))
             .iter()
-            .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+            .map(|file| file.file_name().expect("made by this test").to_string_lossy().into_owned())
             .collect();
         names.sort();
         names
@@ -96,20 +99,20 @@ fn a_slot_is_bad_when_it_has_no_image_or_no_tries_left() {
         ("beeldbox-BB.efi", "bad"),
     ];
     for (image, state) in cases {
-        assert_eq!(Esp::with(&[image]).ask("get-state B").unwrap(), state, "{image}");
+        assert_eq!(Esp::with(&[image]).ask("get-state B").expect("made by this test"), state, "{image}");
     }
 }
 
 #[test]
 fn the_primary_is_what_was_chosen_unless_it_is_bad() {
     let esp = Esp::with(&["beeldbox-A.efi", "beeldbox-B+3.efi"]);
-    assert_eq!(esp.ask("get-current").unwrap(), "A");
-    assert_eq!(esp.ask("get-primary").unwrap(), "A");
-    esp.ask("set-primary B").unwrap();
-    assert_eq!(esp.ask("get-primary").unwrap(), "B");
+    assert_eq!(esp.ask("get-current").expect("made by this test"), "A");
+    assert_eq!(esp.ask("get-primary").expect("made by this test"), "A");
+    esp.ask("set-primary B").expect("made by this test");
+    assert_eq!(esp.ask("get-primary").expect("made by this test"), "B");
     let linux = esp.folder.path().join("EFI/Linux");
-    fs::rename(linux.join("beeldbox-B+3.efi"), linux.join("beeldbox-B+0-3.efi")).unwrap();
-    assert_eq!(esp.ask("get-primary").unwrap(), "A");
+    fs::rename(linux.join("beeldbox-B+3.efi"), linux.join("beeldbox-B+0-3.efi")).expect("made by this test");
+    assert_eq!(esp.ask("get-primary").expect("made by this test"), "A");
     Esp::with(&["beeldbox-A.efi"]).ask("set-primary B").unwrap_err();
     Esp::with(&["beeldbox-A+0-3.efi"]).ask("get-primary").unwrap_err();
 }
@@ -117,12 +120,12 @@ fn the_primary_is_what_was_chosen_unless_it_is_bad() {
 #[test]
 fn a_good_slot_loses_its_counter_and_a_bad_one_its_image_unless_it_runs() {
     let esp = Esp::with(&["beeldbox-A+2-1.efi", "beeldbox-B.efi"]);
-    esp.ask("set-state A good").unwrap();
+    esp.ask("set-state A good").expect("made by this test");
     assert_eq!(esp.images(), ["beeldbox-A.efi", "beeldbox-B.efi"]);
-    esp.ask("set-state B bad").unwrap();
+    esp.ask("set-state B bad").expect("made by this test");
     assert_eq!(esp.images(), ["beeldbox-A.efi"]);
-    esp.ask("set-state B bad").unwrap();
-    esp.ask("set-state A bad").unwrap();
+    esp.ask("set-state B bad").expect("made by this test");
+    esp.ask("set-state A bad").expect("made by this test");
     assert_eq!(esp.images(), ["beeldbox-A+0-3.efi"]);
 }
 

@@ -71,10 +71,10 @@ fn arriving(seed: u64) -> StudySpec {
 }
 
 async fn candidates(story: &TwoHospitals, transfer: TransferId, search: PatientSearch) -> CandidatePage {
-    match story.ask(At::Zuid, Question::Candidates { transfer, search }).await {
-        Reply::Candidates(page) => *page,
-        other => story.panic(&format!("another answer: {other:?}")),
-    }
+    let Reply::Candidates(page) = story.ask(At::Zuid, Question::Candidates { transfer, search }).await else {
+        story.panic("another answer")
+    };
+    *page
 }
 
 fn under(number: &str) -> LocalChoice {

@@ -242,10 +242,11 @@ async fn metadata(
 }
 
 async fn header_of(site: &Site, caller: &Caller, instance: &StoredInstance) -> Result<Confidential, Failure> {
-    match site.client.ask(&caller.0, Question::Header { instance: instance.instance }).await? {
-        Reply::Header(json) => Ok(json),
-        _ => Err(BoxError::Odd.into()),
-    }
+    let question = Question::Header { instance: instance.instance };
+    let Reply::Header(json) = site.client.ask(&caller.0, question).await? else {
+        return Err(BoxError::Odd.into());
+    };
+    Ok(json)
 }
 
 async fn picture(

@@ -109,10 +109,10 @@ fn choice(number: &str) -> LocalChoice {
 }
 
 fn filed(chosen: Result<Chosen, NotConfirmed>) -> LocalRecord {
-    match chosen.unwrap() {
-        Chosen::Confirmed(PatientConfirmed { filing: Filing::Local(record), .. }) => *record,
-        other => panic!("confirmed under a local patient, not {other:?}"),
-    }
+    let Chosen::Confirmed(PatientConfirmed { filing: Filing::Local(record), .. }) = chosen.unwrap() else {
+        panic!("not confirmed under a local patient")
+    };
+    *record
 }
 
 #[test]
