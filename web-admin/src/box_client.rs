@@ -22,6 +22,8 @@ const MOST_QUESTIONS: usize = 8;
 const LONGEST_QUEUE: Duration = Duration::from_secs(3);
 /// Longest wait for an answer: a person gives up after that, and so does the page.
 const LONGEST_ANSWER: Duration = Duration::from_secs(8);
+/// Longest wait where other systems are asked first.
+const LONGEST_INQUIRY: Duration = Duration::from_secs(60);
 /// Longest wait for [`Question::WaitForChange`], which the daemon answers after 25 seconds at the latest.
 const LONGEST_CHANGE: Duration = Duration::from_secs(40);
 
@@ -91,9 +93,10 @@ impl BoxClient {
     pub async fn ask(&self, account: &str, question: Question) -> Result<Reply, BoxError> {
         let place = tokio::time::timeout(LONGEST_QUEUE, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(BoxError::Busy) };
+        let longest = longest_answer(&question);
         let text = encode(account, question)?;
         let exchange = self.exchange(&text);
-        tokio::time::timeout(LONGEST_ANSWER, exchange).await.map_err(|_| BoxError::Slow)?
+        tokio::time::timeout(longest, exchange).await.map_err(|_| BoxError::Slow)?
     }
 
     /// Asks on a connection of its own, and gives it: bytes follow the answer.
@@ -178,6 +181,15 @@ impl Line {
             return Err(Fault::NotAnswered(std::io::ErrorKind::UnexpectedEof.into()));
         }
         serde_json::from_slice(&answer).map_err(|_| Fault::Odd)
+    }
+}
+
+/// How long an answer may take: the hospital's own systems, or a decoder, may have to be asked first.
+fn longest_answer(question: &Question) -> Duration {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other question is answered from the ledger")]
+    match question {
+        Question::Candidates { .. } | Question::Import { .. } | Question::Header { .. } => LONGEST_INQUIRY,
+        _ => LONGEST_ANSWER,
     }
 }
 

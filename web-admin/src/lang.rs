@@ -178,7 +178,7 @@ enum Form {
 }
 
 /// Every file of texts with the first part of its keys.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("account", include_str!("../i18n/account.toml")),
     ("admin", include_str!("../i18n/admin.toml")),
     ("audit", include_str!("../i18n/audit.toml")),
@@ -190,6 +190,7 @@ const FILES: [(&str, &str); 15] = [
     ("send", include_str!("../i18n/send.toml")),
     ("sent", include_str!("../i18n/sent.toml")),
     ("inbox", include_str!("../i18n/inbox.toml")),
+    ("matching", include_str!("../i18n/matching.toml")),
     ("request", include_str!("../i18n/request.toml")),
     ("status", include_str!("../i18n/status.toml")),
     ("state", include_str!("../i18n/state.toml")),

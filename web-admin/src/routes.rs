@@ -9,8 +9,8 @@ use axum::response::Redirect;
 use crate::access::{Entry, Need, Routes};
 use crate::live;
 use crate::pages::{
-    admin, ask, audit, certificates, choose, confirm, connections, help, inbox, inbox_acts, login, profile,
-    redirect, request_acts, requests, send, sent, sent_acts, status, stepup, users,
+    admin, ask, audit, certificates, choose, confirm, connections, help, inbox, inbox_acts, login, matching,
+    profile, redirect, request_acts, requests, send, sent, sent_acts, status, stepup, users,
 };
 use crate::roles::Role;
 use crate::visit::Visit;
@@ -88,8 +88,13 @@ fn received(routes: Routes) -> Routes {
     routes
         .get("/inbox", IMPORTS, inbox::list)
         .get("/inbox/{id}", IMPORTS, inbox::detail)
-        .get("/inbox/{id}/import", IMPORTS, inbox_acts::import_page)
-        .post("/inbox/{id}/import", IMPORTS, inbox_acts::import)
+        .get("/inbox/{id}/import", IMPORTS, matching::page)
+        .post("/inbox/{id}/import", IMPORTS, matching::import)
+        .post("/inbox/{id}/import/search", IMPORTS, matching::search)
+        .post("/inbox/{id}/import/check", IMPORTS, matching::check)
+        .post("/inbox/{id}/import/agree", IMPORTS, matching::agree)
+        .post("/inbox/{id}/import/drop", IMPORTS, matching::drop_proposal)
+        .post("/inbox/{id}/set-aside", IMPORTS, matching::set_aside)
         .get("/inbox/{id}/decline", IMPORTS, redirect::decline_page)
         .post("/inbox/{id}/decline", IMPORTS, redirect::decline)
         .get("/inbox/{id}/forward", IMPORTS, redirect::forward_page)

@@ -6,6 +6,7 @@ mod fake_box;
 
 use axum::http::StatusCode;
 use beeldbox_protocol::admin::{CheckFlag, DeclineCode, Question, RefusalCode, StateCode};
+use beeldbox_protocol::ident::Digest;
 use desk::Desk;
 
 #[tokio::test]
@@ -130,19 +131,99 @@ async fn options_say_who_cannot_receive() {
 }
 
 #[tokio::test]
-async fn a_received_study_is_imported_with_the_local_number() {
+async fn a_received_study_is_filed_under_a_patient_of_this_hospital() {
     let desk = Desk::signed_in("nl").await;
     let id = desk.fake.world.lock().unwrap().inbox[1].line.transfer;
-    let page = desk.get(&format!("/inbox/{id}/import")).await;
-    let fingerprint = page.field("fingerprint");
     let path = format!("/inbox/{id}/import");
-    let bad = desk.post(&path, &[("fingerprint", &fingerprint), ("patient_id", "12\\34")]).await;
-    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let done = desk.post(&path, &[("fingerprint", &fingerprint), ("patient_id", "4711")]).await;
+    let page = desk.get(&path).await;
+    for words in [
+        "Het BSN is niet aan beide kanten bekend.",
+        "De geboortedatum verschilt.",
+        "antwoordt niet",
+        "7700123",
+    ] {
+        assert!(page.text.contains(words), "{words}");
+    }
+    let fingerprint = page.field("fingerprint");
+    let seen = Digest::of(b"7700123").to_string();
+    let chosen = [("fingerprint", &*fingerprint), ("patient_id", "7700123"), ("seen", &*seen)];
+    let check = desk.post(&format!("{path}/check"), &chosen).await;
+    assert_eq!(check.status, StatusCode::OK, "{}", check.text);
+    assert!(check.text.contains("id=\"tick-bsn-missing\"") && !check.text.contains("id=\"why\""));
+    // What was not shown cannot be chosen, and nobody without a number becomes "as it came".
+    let unseen = Digest::of(b"other").to_string();
+    let other = [("fingerprint", &*fingerprint), ("patient_id", "7700123"), ("seen", &*unseen)];
+    assert_eq!(desk.post(&format!("{path}/check"), &other).await.status, StatusCode::CONFLICT);
+    let nobody = [("fingerprint", &*fingerprint), ("patient_id", ""), ("seen", &*seen)];
+    assert_eq!(desk.post(&path, &nobody).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(desk.fake.acts().is_empty());
+
+    let mut import = chosen.to_vec();
+    import.extend([("tick", "bsn-missing"), ("accession", "ZUID-77")]);
+    let done = desk.post(&path, &import).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     let acts = desk.fake.acts();
     let Question::Import { patient: Some(choice), .. } = &acts[0].question else { panic!("not an import") };
-    assert_eq!(choice.patient_id.reveal(), "4711");
+    assert_eq!(choice.patient_id.reveal(), "7700123");
+    assert_eq!(choice.acknowledged, ["bsn-missing"]);
+    assert_eq!(choice.accession_number.as_ref().unwrap().reveal(), "ZUID-77");
+    assert_eq!(choice.seen, Some(Digest::of(b"7700123")));
+}
+
+#[tokio::test]
+async fn what_contradicts_goes_to_a_second_person() {
+    let desk = Desk::signed_in("nl").await;
+    let id = desk.fake.world.lock().unwrap().inbox[1].line.transfer;
+    let path = format!("/inbox/{id}/import");
+    let fingerprint = desk.get(&path).await.field("fingerprint");
+    let seen = Digest::of(b"7700124").to_string();
+    let chosen = [("fingerprint", &*fingerprint), ("patient_id", "7700124"), ("seen", &*seen)];
+    let check = desk.post(&format!("{path}/check"), &chosen).await;
+    assert!(check.text.contains("id=\"why\"") && check.text.contains("tweede persoon"));
+    let without = [&chosen[..], &[("why", " ")]].concat();
+    assert_eq!(desk.post(&path, &without).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(desk.fake.acts().is_empty());
+    let with = [&chosen[..], &[("why", "telefonisch bevestigd")]].concat();
+    assert_eq!(desk.post(&path, &with).await.status, StatusCode::SEE_OTHER);
+
+    desk.fake.change(|world| world.inbox[1].line.is_proposed = true);
+    let page = desk.get(&path).await;
+    assert!(page.text.contains("id=\"agree-now\"") && page.text.contains("collega"));
+    let proposal = Digest::of(b"proposal").to_string();
+    let agree = [("fingerprint", &*page.field("fingerprint")), ("seen", &*proposal)];
+    assert_eq!(desk.post(&format!("{path}/agree"), &agree).await.status, StatusCode::SEE_OTHER);
+    let acts = desk.fake.acts();
+    assert!(matches!(acts.last().unwrap().question, Question::AgreeToImport { .. }));
+}
+
+#[tokio::test]
+async fn a_patient_is_searched_for_and_a_study_is_set_aside() {
+    let desk = Desk::signed_in("en").await;
+    let id = desk.fake.world.lock().unwrap().inbox[1].line.transfer;
+    let path = format!("/inbox/{id}/import");
+    let fingerprint = desk.get(&path).await.field("fingerprint");
+    let search = |birth| [("fingerprint", fingerprint.clone()), ("name", "vries".into()), ("birth", birth)];
+    let post = async |form: &[(&str, String)], to: String| {
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        desk.post(&to, &form).await
+    };
+    let found = post(&search("14-03-1945".to_owned()), format!("{path}/search")).await;
+    assert_eq!(found.status, StatusCode::OK, "{}", found.text);
+    let asked = desk.fake.world.lock().unwrap().asked.clone();
+    let searched = asked.iter().rev().find_map(|call| match &call.question {
+        Question::Candidates { search, .. } => Some(search.clone()),
+        _ => None,
+    });
+    assert_eq!(searched.unwrap().birth_date.unwrap().reveal(), "19450314");
+    let bad = post(&search("yesterday".to_owned()), format!("{path}/search")).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let aside = format!("/inbox/{id}/set-aside");
+    let without = post(&[("fingerprint", fingerprint.clone())], aside.clone()).await;
+    assert_eq!(without.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let with = post(&[("fingerprint", fingerprint.clone()), ("reason", "wie is dit".into())], aside).await;
+    assert_eq!(with.status, StatusCode::SEE_OTHER);
+    assert!(matches!(desk.fake.acts().last().unwrap().question, Question::SetAside { .. }));
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub mod help;
 pub mod inbox;
 // Importing, giving back, trying again.
 pub mod inbox_acts;
+// Whose images these are.
+pub mod matching;
 // The password asked again after a while.
 pub mod lock;
 // Signing in and out, language.

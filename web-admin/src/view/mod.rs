@@ -10,6 +10,8 @@ pub mod date;
 pub mod frame;
 // Small drawings.
 pub mod icon;
+// Somebody of this hospital beside who came along.
+pub mod matching;
 // Who the images are of: the one component that may say so.
 pub mod patient;
 // What went wrong.

@@ -4,6 +4,7 @@
 
 mod admin;
 mod data;
+mod matching;
 mod requests;
 
 use std::path::PathBuf;
@@ -109,6 +110,9 @@ impl FakeBox {
                     | Question::AnswerAsk { .. }
                     | Question::Resume { .. }
                     | Question::Import { .. }
+                    | Question::AgreeToImport { .. }
+                    | Question::DropProposal { .. }
+                    | Question::SetAside { .. }
                     | Question::Decline { .. }
                     | Question::CloseStudy { .. }
                     | Question::SetFavourite { .. }
@@ -220,7 +224,20 @@ impl World {
             }
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
-            Question::Import { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
+            Question::Import { transfer, patient } => {
+                let is_proposed = patient.is_some_and(|choice| choice.reason.is_some());
+                if is_proposed {
+                    return Ok(Reply::Proposed);
+                }
+                self.settle(transfer, StateCode::Delivering, None)
+            }
+            Question::AgreeToImport { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
+            Question::DropProposal { transfer } => self.settle(transfer, StateCode::Opened, None),
+            Question::SetAside { transfer, .. } => self.settle(transfer, StateCode::Held, None),
+            Question::Candidates { transfer, .. } => match self.find(transfer) {
+                Some(detail) => Ok(Reply::Candidates(Box::new(matching::page(detail)))),
+                None => nothing(),
+            },
             Question::Decline { transfer, reason, .. } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }
@@ -242,10 +259,6 @@ impl World {
             | Question::WithdrawRequest { .. }
             | Question::RefuseRequest { .. } => self.about_requests(call.question, &call.actor.name),
             Question::Nodes
-            | Question::Candidates { .. }
-            | Question::AgreeToImport { .. }
-            | Question::DropProposal { .. }
-            | Question::SetAside { .. }
             | Question::Stored { .. }
             | Question::StoredInstances { .. }
             | Question::Instance { .. }
