@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, mpsc};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer that is taken, in bytes.
 const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
-/// Images at once: each may take a processor and a GiB.
-static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
+/// Images at once: one may take a processor and 512 MiB, and the unit has 768 MiB for all.
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
 /// Bytes of one piece that is fed.
 const PIECE: usize = 256 * 1024;
 

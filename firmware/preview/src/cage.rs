@@ -9,8 +9,8 @@ use seccompiler::{
     apply_filter,
 };
 
-/// Address space, in bytes.
-const MEMORY: u64 = 1024 * 1024 * 1024;
+/// Address space, in bytes. The daemon's unit has 768 MiB for itself and one of us.
+const MEMORY: u64 = 512 * 1024 * 1024;
 /// Processor time, in seconds.
 const SECONDS: u64 = 10;
 
@@ -53,6 +53,8 @@ const ALLOWED: [i64; 32] = [
 
 /// Closes the cage around this process. There is no way out of it.
 pub fn enter() -> Result<()> {
+    // If memory gets short all the same, this process goes and not the daemon that started it.
+    std::fs::write("/proc/self/oom_score_adj", "1000").context("first to go")?;
     let limit = |resource, most| setrlimit(resource, most, most).with_context(|| format!("{resource:?}"));
     limit(Resource::RLIMIT_AS, MEMORY)?;
     limit(Resource::RLIMIT_CPU, SECONDS)?;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 /// Longest file that is read, in bytes. What is longer is not previewed.
-const LONGEST_FILE: u64 = 512 * 1024 * 1024;
+const LONGEST_FILE: u64 = 256 * 1024 * 1024;
 
 /// What is wanted.
 enum Wanted {

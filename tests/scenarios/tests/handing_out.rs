@@ -1,17 +1,19 @@
 //! What lies on the box, asked for by software that is not ours: `dicomweb-client` by DICOMweb, and pydicom, dicom3tools and DCMTK
 //! with a DICOM folder. What they get is what the PACS got.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use beeldbox_demo::child::until_listening;
 use beeldbox_demo::hospital::DemoOptions;
+use beeldbox_demo::programs::Programs;
 use beeldbox_peer::part10;
 use beeldbox_peer::study::StudySpec;
 use beeldbox_protocol::admin::{LocalChoice, Question, Reply, StateCode};
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_scenarios::dicom_cards::{Card, CardOffice};
-use beeldbox_scenarios::foreign::{dcmtk, need_orthanc, need_pynetdicom, python, said};
+use beeldbox_scenarios::foreign::{dcmtk, need_orthanc, need_pynetdicom, pydicom_files, python, said};
 use beeldbox_scenarios::two_hospitals::{At, PortalRuns, Study, TwoHospitals};
 
 /// The number of the patient at Zuid.
@@ -272,4 +274,66 @@ async fn a_delivered_study_is_handed_out_as_a_dicom_folder() {
         .expect("beeldboxctl runs");
     assert!(!none.status.success() && !missing.exists());
     story.stop().await;
+}
+
+/// Every file that pydicom ships, and some that mean harm: an answer or a refusal, and never more than the cage allows.
+#[tokio::test]
+async fn the_preview_program_answers_or_refuses_and_never_breaks_its_cage() {
+    let programs = Programs::build().await.expect("the programs are built");
+    let preview = |words: &[&str], file: &[u8]| {
+        let mut child = programs
+            .command("beeldbox-preview")
+            .as_std_mut()
+            .args(words)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut input = child.stdin.take().expect("a pipe");
+        let file = file.to_vec();
+        // It may have seen enough before the end.
+        let feeding = std::thread::spawn(move || input.write_all(&file).is_ok());
+        let output = child.wait_with_output().expect("it ends");
+        feeding.join().expect("fed");
+        output
+    };
+    let (mut headers, mut pictures) = (0, 0);
+    for entry in std::fs::read_dir(pydicom_files()).expect("a folder").flatten() {
+        if entry.path().extension().is_none_or(|end| end != "dcm") {
+            continue;
+        }
+        let file = std::fs::read(entry.path()).expect("a file");
+        for (words, beginning, count) in [
+            (&["header"][..], &b"{"[..], &mut headers),
+            (&["picture", "0", "256"][..], &b"\x89PNG"[..], &mut pictures),
+        ] {
+            let output = preview(words, &file);
+            let name = entry.file_name();
+            assert!(
+                output.status.code().is_some(),
+                "{name:?} ended {words:?} by a signal: {}",
+                output.status
+            );
+            if output.status.success() {
+                assert!(output.stdout.starts_with(beginning), "{name:?} {words:?}");
+                *count += 1;
+            } else {
+                assert!(output.stdout.is_empty() && said(&output).lines().count() == 1, "{name:?}");
+            }
+        }
+    }
+    assert!(headers >= 60 && pictures >= 35, "{headers} headers and {pictures} pictures");
+
+    // A value that claims to be 1.8 GB long, and a file that is nothing.
+    let mut huge = vec![0; 128];
+    huge.extend_from_slice(b"DICM\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00");
+    huge.extend_from_slice(b"\x10\x00\x10\x00UT\x00\x00\x00\x00\x00\x70");
+    for hostile in [&huge[..], b"", &[0xFF; 4096]] {
+        for words in [&["header"][..], &["picture", "0", "256"]] {
+            let output = preview(words, hostile);
+            assert!(!output.status.success() && output.stdout.is_empty(), "{words:?}");
+        }
+    }
 }

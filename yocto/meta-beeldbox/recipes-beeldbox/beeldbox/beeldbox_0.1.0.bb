@@ -26,7 +26,7 @@ inherit cargo systemd useradd
 # Cargo compares every vendored crate with its checksum in Cargo.lock.
 CARGO_VENDORING_DIRECTORY = "${UNPACKDIR}/beeldbox-crates-${PV}"
 
-CARGO_BUILD_FLAGS += "--package beeldbox-daemon --package beeldbox-admin"
+CARGO_BUILD_FLAGS += "--package beeldbox-daemon --package beeldbox-preview --package beeldbox-admin"
 
 # The numbers are those of firmware/dist/sysusers.d: the data partition outlives the image.
 USERADD_PACKAGES = "${PN}"
