@@ -210,9 +210,9 @@ async fn a_patient_is_searched_for_and_a_study_is_set_aside() {
     let found = post(&search("14-03-1945".to_owned()), format!("{path}/search")).await;
     assert_eq!(found.status, StatusCode::OK, "{}", found.text);
     let asked = desk.fake.world.lock().unwrap().asked.clone();
-    let searched = asked.iter().rev().find_map(|call| match &call.question {
-        Question::Candidates { search, .. } => Some(search.clone()),
-        _ => None,
+    let searched = asked.iter().rev().find_map(|call| {
+        let Question::Candidates { search, .. } = &call.question else { return None };
+        Some(search.clone())
     });
     assert_eq!(searched.unwrap().birth_date.unwrap().reveal(), "19450314");
     let bad = post(&search("yesterday".to_owned()), format!("{path}/search")).await;

@@ -118,10 +118,10 @@ pub async fn import(visit: Visit, Path(id): Path<String>, fields: Fields) -> Res
             reason: (!why.is_empty()).then_some(why),
         })
     });
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is answered is no answer to this")]
     let notice = match visit.ask(Question::Import { transfer, patient }).await? {
         Reply::Proposed => "matching.proposed",
         Reply::Done => "inbox.imported",
-        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is answered is no answer to this")]
         _ => return Err(Problem::odd()),
     };
     tracing::info!(%transfer, account = %visit.account, "an import was ordered");

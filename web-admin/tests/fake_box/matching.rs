@@ -1,11 +1,39 @@
 //! Patients of the fake hospital who may be meant: one to look at, and one who contradicts.
 
 use beeldbox_protocol::admin::{
-    CandidateLine, CandidatePage, FieldCode, FieldLine, MarkCode, OrderLine, PatientSystem, ProposalLine,
-    ReasonLine, SystemAnswer, SystemOutcome, TransferDetail, VerdictCode,
+    Answer, CandidateLine, CandidatePage, FieldCode, FieldLine, MarkCode, OrderLine, PatientSystem,
+    ProposalLine, Question, ReasonLine, RefusalCode, Reply, StateCode, SystemAnswer, SystemOutcome,
+    TransferDetail, VerdictCode,
 };
 use beeldbox_protocol::clinical::{Confidential, Patient};
 use beeldbox_protocol::ident::Digest;
+
+use super::{World, refuse};
+
+impl World {
+    /// Whose images are these.
+    pub(super) fn about_matching(&mut self, question: Question) -> Answer {
+        let nothing = || refuse(RefusalCode::NotFound, "there is nothing of that name");
+        #[allow(clippy::wildcard_enum_match_arm, reason = "only these come here")]
+        match question {
+            Question::Import { transfer, patient } => {
+                let is_proposed = patient.is_some_and(|choice| choice.reason.is_some());
+                if is_proposed {
+                    return Ok(Reply::Proposed);
+                }
+                self.settle(transfer, StateCode::Delivering, None)
+            }
+            Question::AgreeToImport { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
+            Question::DropProposal { transfer } => self.settle(transfer, StateCode::Opened, None),
+            Question::SetAside { transfer, .. } => self.settle(transfer, StateCode::Held, None),
+            Question::Candidates { transfer, .. } => match self.find(transfer) {
+                Some(detail) => Ok(Reply::Candidates(Box::new(page(detail)))),
+                None => nothing(),
+            },
+            _ => nothing(),
+        }
+    }
+}
 
 /// What the fake hospital's systems say of a transfer.
 pub fn page(detail: &TransferDetail) -> CandidatePage {

@@ -224,20 +224,11 @@ impl World {
             }
             Question::Recall { transfer } => self.settle(transfer, StateCode::Recalled, None),
             Question::Resume { transfer } => self.settle(transfer, StateCode::Sending, None),
-            Question::Import { transfer, patient } => {
-                let is_proposed = patient.is_some_and(|choice| choice.reason.is_some());
-                if is_proposed {
-                    return Ok(Reply::Proposed);
-                }
-                self.settle(transfer, StateCode::Delivering, None)
-            }
-            Question::AgreeToImport { transfer, .. } => self.settle(transfer, StateCode::Delivering, None),
-            Question::DropProposal { transfer } => self.settle(transfer, StateCode::Opened, None),
-            Question::SetAside { transfer, .. } => self.settle(transfer, StateCode::Held, None),
-            Question::Candidates { transfer, .. } => match self.find(transfer) {
-                Some(detail) => Ok(Reply::Candidates(Box::new(matching::page(detail)))),
-                None => nothing(),
-            },
+            Question::Import { .. }
+            | Question::AgreeToImport { .. }
+            | Question::DropProposal { .. }
+            | Question::SetAside { .. }
+            | Question::Candidates { .. } => self.about_matching(call.question),
             Question::Decline { transfer, reason, .. } => {
                 self.settle(transfer, StateCode::Declined, Some(reason))
             }

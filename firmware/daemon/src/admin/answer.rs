@@ -207,7 +207,7 @@ impl Desk {
             | Question::CheckAnswer { .. }
             | Question::SendAnswer { .. } => self.about_requests(call.question, actor).await,
             Question::Resume { transfer } => self.resume(transfer, &actor).await,
-            Question::Candidates { transfer, search } => self.candidates(transfer, &search).await,
+            Question::Candidates { transfer, search } => self.candidates(transfer, &search, &actor).await,
             Question::Import { transfer, patient } => self.import(transfer, patient.as_deref(), &actor).await,
             Question::AgreeToImport { transfer, seen } => self.agree_to_import(transfer, seen, &actor).await,
             Question::DropProposal { transfer } => self.drop_proposal(transfer, &actor).await,

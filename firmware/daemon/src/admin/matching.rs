@@ -1,6 +1,6 @@
 //! Whose images are these: candidates shown, the patient confirmed, a second person asked.
 
-use beeldbox_custody::{InboundState, ReadError, State, TransferRow};
+use beeldbox_custody::{AuditRecord, InboundState, ReadError, State, TransferRow};
 use beeldbox_protocol::admin::{
     Answer, CandidatePage, LocalChoice, PatientSearch, Refusal, RefusalCode, Reply,
 };
@@ -15,8 +15,16 @@ use super::answer::{Desk, refusal, step_refused, storage};
 
 impl Desk {
     /// Who may be meant by an opened transfer.
-    pub(super) async fn candidates(&self, transfer: TransferId, search: &PatientSearch) -> Answer {
+    pub(super) async fn candidates(
+        &self,
+        transfer: TransferId,
+        search: &PatientSearch,
+        actor: &str,
+    ) -> Answer {
         let row = self.open_row(transfer).await?;
+        if *search != PatientSearch::default() {
+            self.record_search(transfer, actor).await?;
+        }
         let found = self.look_up(&row, search).await?;
         let proposal = row.confidential.as_ref().and_then(|words| words.proposal.as_deref());
         let page: CandidatePage = found.page(proposal);
@@ -75,6 +83,18 @@ impl Desk {
         let row = self.row(transfer).await?;
         reconcile::set_aside(&self.road, &row, reason, actor).await.map_err(step_refused)?;
         Ok(Reply::Done)
+    }
+
+    /// A search for a patient stands in the audit trail before it is made; whom it was for is not repeated there.
+    async fn record_search(&self, transfer: TransferId, actor: &str) -> Result<(), Refusal> {
+        let record = AuditRecord {
+            at: self.road.now(),
+            actor: actor.to_owned(),
+            action: "search-patient".to_owned(),
+            transfer: Some(transfer),
+            detail: Confidential::default(),
+        };
+        self.road.custody.append_audit(record).await.map_err(storage)
     }
 
     async fn open_row(&self, transfer: TransferId) -> Result<TransferRow, Refusal> {
