@@ -32,7 +32,7 @@ enum SourceState {
 
 impl<S> ConvertedSource<S> {
     /// From the transfer syntax of the source to another, or to the same, which changes nothing. `None` if that is not one of
-    /// [`convertible_to`].
+    /// `convertible_to`.
     pub fn new(source: S, from: &TransferSyntaxUid, to: &TransferSyntaxUid) -> Option<Self> {
         if from == to {
             return Some(ConvertedSource {
