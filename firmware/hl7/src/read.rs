@@ -35,7 +35,8 @@ impl ResultMessage {
         if kind != "ORU" || !matches!(event, "R01" | "") {
             return Err(ContentError::WrongKind);
         }
-        if message.control_id().is_empty() {
+        // Characters that are never written again are no id: nobody could answer to it.
+        if message.control_id().chars().all(|letter| letter.is_control() || letter.is_whitespace()) {
             return Err(ContentError::NoControlId);
         }
         if message.continues_at().is_some() {

@@ -42,7 +42,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "commitment_request", run: dicom::commitment_request },
     #[cfg(fuzzing)]
     Target { name: "coerce", run: dicom::coerce },
-    Target { name: "hl7", run: hl7::run },
     Target { name: "pack", run: pack::run },
     Target { name: "letter", run: letter::run },
     Target { name: "receipt", run: receipt::run },
@@ -53,7 +52,7 @@ pub const TARGETS: &[Target] = &[
 
 /// Names of all readers, also of those that this build leaves out, in the order in which they are run, each with its
 /// longest input in bytes.
-pub const NAMES: [(&str, usize); 14] = [
+pub const NAMES: [(&str, usize); 13] = [
     ("pack", 16 * 1024),
     ("control_pdu", 16 * 1024),
     ("association", 32 * 1024),
@@ -62,7 +61,6 @@ pub const NAMES: [(&str, usize); 14] = [
     ("query_response", 16 * 1024),
     ("commitment_request", 16 * 1024),
     ("coerce", 16 * 1024),
-    ("hl7", 16 * 1024),
     ("letter", 16 * 1024),
     ("receipt", 8 * 1024),
     ("certificate", 4 * 1024),
