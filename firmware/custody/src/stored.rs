@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Custody;
-use crate::columns::{text_maybe, time_at};
+use crate::columns::time_at;
 use crate::error::CustodyError;
 use crate::records::{CollectionId, InstanceRow};
 use crate::state::Direction;
-use crate::studies::{open_study, read_instance, read_series};
+use crate::studies::{read_content, read_instance};
 use crate::transfer_records::TransferRow;
 use crate::transfers::read_rows;
 use crate::vault::Vault;
@@ -131,22 +131,8 @@ impl Custody {
 
 fn read_stored(connection: &Connection, vault: &Vault, row: &Row<'_>) -> Result<StoredStudy, CustodyError> {
     let collection = CollectionId(row.get("id")?);
-    let sealed: Option<Vec<u8>> = row.get("sealed_study")?;
-    let study = sealed.map(|sealed| open_study(vault, collection, &sealed)).transpose()?.unwrap_or_default();
-    let (series, modalities) = read_series(connection, collection)?;
+    let (patient, summary) = read_content(connection, vault, collection, row)?;
     let direction: String = row.get("direction")?;
-    let summary = StudySummary {
-        study: text_maybe(row, "study_uid")?,
-        description: study.description,
-        date: study.date,
-        time: study.time,
-        modalities,
-        accession_number: study.accession_number,
-        institution: study.institution,
-        series,
-        instances: row.get("instances")?,
-        size_bytes: row.get("size_bytes")?,
-    };
     let transfers = read_rows(
         connection,
         vault,
@@ -156,7 +142,7 @@ fn read_stored(connection: &Connection, vault: &Vault, row: &Row<'_>) -> Result<
     Ok(StoredStudy {
         collection,
         direction: Direction::from_word(&direction).ok_or(CustodyError::unreadable("direction"))?,
-        patient: study.patient,
+        patient,
         summary,
         opened_at: time_at(row, "opened_at")?,
         transfers,

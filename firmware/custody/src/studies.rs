@@ -239,29 +239,14 @@ fn read_studies(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let collection = CollectionId(row.get("id")?);
-        let sealed: Option<Vec<u8>> = row.get("sealed_study")?;
-        let study =
-            sealed.map(|sealed| open_study(vault, collection, &sealed)).transpose()?.unwrap_or_default();
-        let (series, modalities) = read_series(connection, collection)?;
-        let summary = StudySummary {
-            study: text_maybe(row, "study_uid")?,
-            description: study.description,
-            date: study.date,
-            time: study.time,
-            modalities,
-            accession_number: study.accession_number,
-            institution: study.institution,
-            series,
-            instances: row.get("instances")?,
-            size_bytes: row.get("size_bytes")?,
-        };
+        let (patient, summary) = read_content(connection, vault, collection, row)?;
         found.push(StudyRow {
             collection,
             transfer: text_at(row, "transfer")?,
             state: outbound_state(row, time_at(row, "changed_at")?)?,
             source_ae: text_at(row, "source_ae")?,
             called_alias: text_maybe(row, "called_ae")?,
-            patient: study.patient,
+            patient,
             summary,
             opened_at: time_at(row, "opened_at")?,
             last_instance_at: time_at(row, "last_instance_at")?,
@@ -274,6 +259,31 @@ fn read_studies(
     Ok(found)
 }
 
+/// Of whom a collection is, and what it is.
+pub(crate) fn read_content(
+    connection: &Connection,
+    vault: &Vault,
+    collection: CollectionId,
+    row: &Row<'_>,
+) -> Result<(Patient, StudySummary), CustodyError> {
+    let sealed: Option<Vec<u8>> = row.get("sealed_study")?;
+    let study = sealed.map(|sealed| open_study(vault, collection, &sealed)).transpose()?.unwrap_or_default();
+    let (series, modalities) = read_series(connection, collection)?;
+    let summary = StudySummary {
+        study: text_maybe(row, "study_uid")?,
+        description: study.description,
+        date: study.date,
+        time: study.time,
+        modalities,
+        accession_number: study.accession_number,
+        institution: study.institution,
+        series,
+        instances: row.get("instances")?,
+        size_bytes: row.get("size_bytes")?,
+    };
+    Ok((study.patient, summary))
+}
+
 pub(crate) fn open_study(
     vault: &Vault,
     collection: CollectionId,
@@ -283,7 +293,7 @@ pub(crate) fn open_study(
 }
 
 /// Number of series, and each modality once, sorted.
-pub(crate) fn read_series(
+fn read_series(
     connection: &Connection,
     collection: CollectionId,
 ) -> Result<(u32, Vec<String>), CustodyError> {

@@ -316,7 +316,7 @@ fn file_record(file: &FolderFile, number: usize) -> Vec<u8> {
             concept(&mut writer, &file.said.concept);
         } else if *tag == tags::MIME_TYPE_OF_ENCAPSULATED_DOCUMENT && file.said.get(*tag).is_empty() {
             // It stands behind the document, which is not read; the class says it.
-            writer.text(*tag, **vr, kind.mime(file.sop_class.as_str()).as_bytes());
+            writer.text(*tag, **vr, mime_of(file.sop_class.as_str()).as_bytes());
         } else {
             put(&mut writer, *tag, vr, file.said.get(*tag), counted);
         }
@@ -445,12 +445,13 @@ impl Kind {
             ],
         }
     }
+}
 
-    fn mime(self, class: &str) -> &'static str {
-        match class {
-            uids::ENCAPSULATED_CDA_STORAGE => "text/XML",
-            uids::ENCAPSULATED_STL_STORAGE => "model/stl",
-            _ => "application/pdf",
-        }
+/// What an encapsulated document of this class is.
+fn mime_of(class: &str) -> &'static str {
+    match class {
+        uids::ENCAPSULATED_CDA_STORAGE => "text/XML",
+        uids::ENCAPSULATED_STL_STORAGE => "model/stl",
+        _ => "application/pdf",
     }
 }

@@ -103,6 +103,21 @@ impl Drop for Pages {
     }
 }
 
+/// What a PACS keeps in its folder, by name.
+const STORED: &str = r#"
+import pathlib, pydicom
+def stored(folder):
+    kept = {}
+    for path in pathlib.Path(folder).rglob('*'):
+        if path.is_file():
+            try:
+                there = pydicom.dcmread(path)
+                kept[there.SOPInstanceUID] = there
+            except pydicom.errors.InvalidDicomError:
+                pass
+    return kept
+"#;
+
 const CLIENT: &str = r#"
 import sys, io, pathlib, pydicom, requests
 from dicomweb_client.api import DICOMwebClient
@@ -116,14 +131,7 @@ client = DICOMwebClient(base, session=session)
 
 const COMPARE: &str = r#"
 study, number, store = sys.argv[5:8]
-kept = {}
-for path in pathlib.Path(store).rglob('*'):
-    if path.is_file():
-        try:
-            there = pydicom.dcmread(path)
-            kept[there.SOPInstanceUID] = there
-        except pydicom.errors.InvalidDicomError:
-            pass
+kept = stored(store)
 found = client.search_for_studies(search_filters={'PatientID': number})
 assert [s['0020000D']['Value'][0] for s in found] == [study], found
 assert found[0]['00100010']['Value'][0]['Alphabetic'] == 'de Vriès^Annemarie'
@@ -174,7 +182,8 @@ async fn a_delivered_study_is_listed_and_fetched_by_dicomweb() {
     let pages = Pages::start(&story, &office, &epd).await;
 
     let store = story.hospital(At::Zuid).pacs.store.display().to_string();
-    let compared = pages.asked(&format!("{CLIENT}{COMPARE}"), &epd, &[study.uid.as_str(), LOCAL, &store]);
+    let compared =
+        pages.asked(&format!("{STORED}{CLIENT}{COMPARE}"), &epd, &[study.uid.as_str(), LOCAL, &store]);
     if !compared.status.success() {
         story.panic(&said(&compared));
     }
@@ -198,14 +207,7 @@ archive, out, store, number = sys.argv[1:5]
 with zipfile.ZipFile(archive) as zipped:
     assert zipped.testzip() is None
     zipped.extractall(out)
-kept = {}
-for path in pathlib.Path(store).rglob('*'):
-    if path.is_file():
-        try:
-            there = pydicom.dcmread(path)
-            kept[there.SOPInstanceUID] = there
-        except pydicom.errors.InvalidDicomError:
-            pass
+kept = stored(store)
 folder = FileSet(pathlib.Path(out) / 'DICOMDIR')
 assert len(folder) == 5, len(folder)
 assert folder.find_values('PatientID') == [number]
@@ -228,7 +230,7 @@ async fn a_delivered_study_is_handed_out_as_a_dicom_folder() {
 
     let store = story.hospital(At::Zuid).pacs.store.display().to_string();
     let out_name = out.to_str().expect("a path").to_owned();
-    let read = python(&["-c", FOLDER, &archive_name, &out_name, &store, LOCAL]);
+    let read = python(&["-c", &format!("{STORED}{FOLDER}"), &archive_name, &out_name, &store, LOCAL]);
     assert!(read.status.success(), "{}", said(&read));
 
     // dicom3tools finds nothing wrong with the directory, and DCMTK makes one with the same records from the same files.

@@ -19,7 +19,7 @@ use super::candidates::{Candidates, candidates};
 use super::confirm::{Deciding, PatientConfirmed};
 use super::gather::Outcome;
 use super::page::verdict_code;
-use super::rule::{Arrived, NotAccepted};
+use super::rule::Arrived;
 use crate::road::{Road, after};
 use crate::worker::{Worked, Worker};
 
@@ -105,7 +105,7 @@ impl Matcher {
             let accepted = match rule.accept(arrived, &found.gathered, now) {
                 Ok(accepted) => accepted,
                 Err(why) => {
-                    tell_not_accepted(row, &why);
+                    debug!(transfer = %row.id, %why, "a rule does not accept");
                     continue;
                 }
             };
@@ -124,10 +124,6 @@ impl Matcher {
             return;
         }
     }
-}
-
-fn tell_not_accepted(row: &TransferRow, why: &NotAccepted) {
-    debug!(transfer = %row.id, %why, "a rule does not accept");
 }
 
 /// The best of the verdicts, or why there is none.
